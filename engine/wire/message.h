@@ -1,0 +1,510 @@
+// The messages of the protocol: one struct each, fields in the order of engine/PROTOCOL.md.
+//
+// Paths are relative to the directory that hello named; "" is that directory itself. A path has no
+// leading slash, no NUL, no empty, "." or ".." component (valid_path). Times are as of statx(2).
+// A request names its operation in kOp and what the answer holds in Answer; bulk data that follows
+// the fields is noted as "bulk:".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/hash/block_hash.h"
+#include "engine/hash/digest.h"
+#include "engine/wire/codec.h"
+#include "engine/wire/op.h"
+
+namespace cpaway::wire {
+
+inline constexpr uint32_t kMagic = 0x43504157;  // "CPAW"
+inline constexpr uint16_t kVersion = 1;
+// The agent prints this line alone before it speaks the protocol; what a login shell printed
+// before is skipped, up to kMaxNoise bytes.
+inline constexpr std::string_view kStartMarker = "\ncpaway-agent-ready-7f2c9e41\n";
+inline constexpr size_t kMaxNoise = 256UL * 1024;
+
+struct Empty {
+  using Self = Empty;
+  template <class Visitor>
+  void visit(Visitor& /*visitor*/) const {}
+  bool operator==(const Empty&) const = default;
+};
+
+struct Time {
+  using Self = Time;
+  int64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+  CPAWAY_FIELDS(seconds, nanoseconds);
+};
+
+// What the agent's user may do with a file (Attr::access).
+inline constexpr uint8_t kMayRead = 4;
+inline constexpr uint8_t kMayWrite = 2;
+inline constexpr uint8_t kMayExecute = 1;
+inline constexpr uint8_t kReadOnlyFilesystem = 8;
+
+struct Attr {
+  using Self = Attr;
+  uint64_t dev = 0;
+  uint64_t ino = 0;
+  Time btime;  // zero where the filesystem keeps none; tells a reused inode number apart
+  uint32_t mode = 0;  // type and permissions, as st_mode
+  uint32_t nlink = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  uint64_t size = 0;
+  uint64_t blocks = 0;  // of 512 bytes
+  Time atime;
+  Time mtime;
+  Time ctime;
+  uint8_t access = 0;  // kMay*, for the agent's user
+  CPAWAY_FIELDS(dev, ino, btime, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime,
+                access);
+};
+
+// A file: by the handle that open gave, where it is not 0, else by path (a symlink itself).
+struct Target {
+  using Self = Target;
+  uint32_t handle = 0;
+  std::string path;
+  CPAWAY_FIELDS(handle, path);
+};
+
+struct Xattr {
+  using Self = Xattr;
+  std::string name;
+  Bytes value;
+  CPAWAY_FIELDS(name, value);
+};
+
+// What to change; what is not there stays. `now` times are the agent's clock's.
+struct SetAttr {
+  using Self = SetAttr;
+  std::optional<uint32_t> mode;  // permission bits
+  std::optional<uint32_t> uid;
+  std::optional<uint32_t> gid;
+  std::optional<uint64_t> size;
+  std::optional<Time> atime;
+  std::optional<Time> mtime;
+  bool atime_now = false;
+  bool mtime_now = false;
+  CPAWAY_FIELDS(mode, uid, gid, size, atime, mtime, atime_now, mtime_now);
+};
+
+// ---- connection
+
+struct Hello {
+  using Self = Hello;
+  static constexpr Op kOp = Op::hello;
+  uint32_t magic = kMagic;
+  uint16_t min_version = kVersion;
+  uint16_t max_version = kVersion;
+  uint64_t features = 0;  // bits that the client can use; none are defined yet
+  std::string directory;  // "" and relative ones start at the login directory
+  bool sync_commit = false;  // every commit reaches the disk before it is answered
+  CPAWAY_FIELDS(magic, min_version, max_version, features, directory, sync_commit);
+
+  struct Answer {
+    using Self = Answer;
+    uint16_t version = 0;
+    uint64_t features = 0;  // the bits that both sides can use
+    std::string agent_version;
+    std::string directory;  // absolute, resolved
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    Attr root;
+    CPAWAY_FIELDS(version, features, agent_version, directory, uid, gid, root);
+  };
+};
+
+struct Ping {
+  using Self = Ping;
+  static constexpr Op kOp = Op::ping;
+  using Answer = Empty;
+  template <class Visitor>
+  void visit(Visitor& /*visitor*/) const {}
+};
+
+// ---- transfers. The client chooses the transfer id, so that blocks follow without waiting.
+
+// Opens a staging file beside `path`.
+struct Init {
+  using Self = Init;
+  static constexpr Op kOp = Op::init;
+  uint32_t transfer = 0;
+  std::string path;
+  CPAWAY_FIELDS(transfer, path);
+  struct Answer {
+    using Self = Answer;
+    std::string staging_name;  // a name in the target's directory
+    CPAWAY_FIELDS(staging_name);
+  };
+};
+
+struct TransferStatus {
+  using Self = TransferStatus;
+  static constexpr Op kOp = Op::status;
+  uint32_t transfer = 0;
+  CPAWAY_FIELDS(transfer);
+  struct Answer {
+    using Self = Answer;
+    std::string path;
+    uint64_t bytes_received = 0;
+    uint64_t bytes_acknowledged = 0;
+    uint64_t size = 0;         // of the staging file
+    uint64_t bytes_hashed = 0;  // of its start, by the running SHA-256
+    CPAWAY_FIELDS(path, bytes_received, bytes_acknowledged, size, bytes_hashed);
+  };
+};
+
+// Ends a transfer and removes its staging file.
+struct Cancel {
+  using Self = Cancel;
+  static constexpr Op kOp = Op::cancel;
+  uint32_t transfer = 0;
+  CPAWAY_FIELDS(transfer);
+  using Answer = Empty;
+};
+
+// bulk: the bytes, 1 to kBlockSize. Answered by ack, or by a reply that holds an error.
+struct Block {
+  using Self = Block;
+  static constexpr Op kOp = Op::block;
+  uint32_t transfer = 0;
+  uint64_t offset = 0;
+  hash::BlockHash hash{};
+  CPAWAY_FIELDS(transfer, offset, hash);
+  struct Answer {  // the payload of ack
+    using Self = Answer;
+    uint64_t offset = 0;
+    uint32_t size = 0;
+    hash::BlockHash hash{};  // of what was read back from the staging file
+    CPAWAY_FIELDS(offset, size, hash);
+  };
+};
+
+// How a new version takes its name, in commit and put_file.
+struct Placement {
+  using Self = Placement;
+  std::string path;
+  bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
+  // Mode of the new file before the remote umask does anything; not used where an old version is
+  // replaced, whose owner, mode, ACL and xattrs stay.
+  uint32_t create_mode = 0644;
+  SetAttr attr;  // size is not used here
+  std::vector<Xattr> xattrs;
+  CPAWAY_FIELDS(path, exclusive, create_mode, attr, xattrs);
+};
+
+struct CommitAnswer {
+  using Self = CommitAnswer;
+  Attr attr;
+  hash::Sha256Value sha256{};  // of the file that now has the name
+  CPAWAY_FIELDS(attr, sha256);
+};
+
+struct Commit {
+  using Self = Commit;
+  static constexpr Op kOp = Op::commit;
+  uint32_t transfer = 0;
+  uint64_t size = 0;
+  // What the client hashed as it was written; not there where parts were written over.
+  std::optional<hash::Sha256Value> sha256;
+  bool durable = false;  // fsync file and directory before answering
+  Placement placement;
+  CPAWAY_FIELDS(transfer, size, sha256, durable, placement);
+  using Answer = CommitAnswer;
+};
+
+// A whole small file. bulk: its content, 0 to kBlockSize bytes.
+struct PutFile {
+  using Self = PutFile;
+  static constexpr Op kOp = Op::put_file;
+  hash::Sha256Value sha256{};
+  bool durable = false;
+  Placement placement;
+  CPAWAY_FIELDS(sha256, durable, placement);
+  using Answer = CommitAnswer;
+};
+
+struct TruncateTransfer {
+  using Self = TruncateTransfer;
+  static constexpr Op kOp = Op::truncate_transfer;
+  uint32_t transfer = 0;
+  uint64_t size = 0;
+  CPAWAY_FIELDS(transfer, size);
+  using Answer = Empty;
+};
+
+// Answer's bulk: what the staging file holds there, shorter at its end.
+struct ReadTransfer {
+  using Self = ReadTransfer;
+  static constexpr Op kOp = Op::read_transfer;
+  uint32_t transfer = 0;
+  uint64_t offset = 0;
+  uint32_t size = 0;  // up to kBlockSize
+  CPAWAY_FIELDS(transfer, offset, size);
+  using Answer = Empty;
+};
+
+// ---- files
+
+struct GetAttr {
+  using Self = GetAttr;
+  static constexpr Op kOp = Op::getattr;
+  Target target;
+  CPAWAY_FIELDS(target);
+  using Answer = Attr;
+};
+
+struct SetAttrRequest {
+  using Self = SetAttrRequest;
+  static constexpr Op kOp = Op::setattr;
+  Target target;
+  SetAttr attr;
+  CPAWAY_FIELDS(target, attr);
+  using Answer = Attr;
+};
+
+struct ReadLink {
+  using Self = ReadLink;
+  static constexpr Op kOp = Op::readlink;
+  std::string path;
+  CPAWAY_FIELDS(path);
+  struct Answer {
+    using Self = Answer;
+    std::string text;
+    CPAWAY_FIELDS(text);
+  };
+};
+
+struct MkNod {
+  using Self = MkNod;
+  static constexpr Op kOp = Op::mknod;
+  std::string path;
+  uint32_t mode = 0;
+  uint64_t rdev = 0;
+  CPAWAY_FIELDS(path, mode, rdev);
+  using Answer = Attr;
+};
+
+struct MkDir {
+  using Self = MkDir;
+  static constexpr Op kOp = Op::mkdir;
+  std::string path;
+  uint32_t mode = 0;
+  CPAWAY_FIELDS(path, mode);
+  using Answer = Attr;
+};
+
+struct Unlink {
+  using Self = Unlink;
+  static constexpr Op kOp = Op::unlink;
+  std::string path;
+  CPAWAY_FIELDS(path);
+  using Answer = Empty;
+};
+
+struct RmDir {
+  using Self = RmDir;
+  static constexpr Op kOp = Op::rmdir;
+  std::string path;
+  CPAWAY_FIELDS(path);
+  using Answer = Empty;
+};
+
+struct SymLink {
+  using Self = SymLink;
+  static constexpr Op kOp = Op::symlink;
+  std::string text;
+  std::string path;
+  CPAWAY_FIELDS(text, path);
+  using Answer = Attr;
+};
+
+struct Rename {
+  using Self = Rename;
+  static constexpr Op kOp = Op::rename;
+  std::string from;
+  std::string to;
+  uint32_t flags = 0;  // RENAME_NOREPLACE 1, RENAME_EXCHANGE 2
+  CPAWAY_FIELDS(from, to, flags);
+  using Answer = Empty;
+};
+
+struct Link {
+  using Self = Link;
+  static constexpr Op kOp = Op::link;
+  Target from;
+  std::string to;
+  CPAWAY_FIELDS(from, to);
+  using Answer = Attr;
+};
+
+// Open flags, not of any system.
+inline constexpr uint32_t kOpenRead = 1;
+inline constexpr uint32_t kOpenWrite = 2;
+inline constexpr uint32_t kOpenTruncate = 4;
+inline constexpr uint32_t kOpenDirectory = 8;
+inline constexpr uint32_t kOpenSync = 16;    // O_SYNC
+inline constexpr uint32_t kOpenCreate = 32;  // O_CREAT|O_EXCL with `mode`
+
+// The client chooses the handle (not 0, not in use), so that reads follow without waiting.
+struct Open {
+  using Self = Open;
+  static constexpr Op kOp = Op::open;
+  uint32_t handle = 0;
+  std::string path;
+  uint32_t flags = 0;
+  uint32_t mode = 0;
+  CPAWAY_FIELDS(handle, path, flags, mode);
+  using Answer = Attr;
+};
+
+struct Close {
+  using Self = Close;
+  static constexpr Op kOp = Op::close;
+  uint32_t handle = 0;
+  CPAWAY_FIELDS(handle);
+  using Answer = Empty;
+};
+
+// Answer's bulk: the bytes, shorter at the end of the file.
+struct Read {
+  using Self = Read;
+  static constexpr Op kOp = Op::read;
+  uint32_t handle = 0;
+  uint64_t offset = 0;
+  uint32_t size = 0;  // up to kBlockSize
+  CPAWAY_FIELDS(handle, offset, size);
+  using Answer = Empty;
+};
+
+// bulk: the bytes, 1 to kBlockSize.
+struct Write {
+  using Self = Write;
+  static constexpr Op kOp = Op::write;
+  uint32_t handle = 0;
+  uint64_t offset = 0;
+  hash::BlockHash hash{};
+  CPAWAY_FIELDS(handle, offset, hash);
+  struct Answer {
+    using Self = Answer;
+    hash::BlockHash hash{};  // of what was read back
+    CPAWAY_FIELDS(hash);
+  };
+};
+
+struct FSync {
+  using Self = FSync;
+  static constexpr Op kOp = Op::fsync;
+  Target target;
+  bool data_only = false;
+  CPAWAY_FIELDS(target, data_only);
+  using Answer = Empty;
+};
+
+struct DirEntry {
+  using Self = DirEntry;
+  std::string name;
+  Attr attr;
+  CPAWAY_FIELDS(name, attr);
+};
+
+// The next entries of an open directory, without "." and ".." and without staging files.
+struct ReadDir {
+  using Self = ReadDir;
+  static constexpr Op kOp = Op::readdir;
+  uint32_t handle = 0;
+  bool restart = false;  // from the first entry
+  CPAWAY_FIELDS(handle, restart);
+  struct Answer {
+    using Self = Answer;
+    bool end = false;  // nothing after these
+    std::vector<DirEntry> entries;
+    CPAWAY_FIELDS(end, entries);
+  };
+};
+
+struct StatFs {
+  using Self = StatFs;
+  static constexpr Op kOp = Op::statfs;
+  std::string path;
+  CPAWAY_FIELDS(path);
+  struct Answer {  // as statvfs(3)
+    using Self = Answer;
+    uint64_t block_size = 0;
+    uint64_t fragment_size = 0;
+    uint64_t blocks = 0;
+    uint64_t blocks_free = 0;
+    uint64_t blocks_available = 0;
+    uint64_t files = 0;
+    uint64_t files_free = 0;
+    uint64_t name_max = 0;
+    CPAWAY_FIELDS(block_size, fragment_size, blocks, blocks_free, blocks_available, files,
+                  files_free, name_max);
+  };
+};
+
+struct GetXattr {
+  using Self = GetXattr;
+  static constexpr Op kOp = Op::getxattr;
+  Target target;
+  std::string name;
+  CPAWAY_FIELDS(target, name);
+  struct Answer {
+    using Self = Answer;
+    Bytes value;
+    CPAWAY_FIELDS(value);
+  };
+};
+
+struct ListXattr {
+  using Self = ListXattr;
+  static constexpr Op kOp = Op::listxattr;
+  Target target;
+  CPAWAY_FIELDS(target);
+  struct Answer {
+    using Self = Answer;
+    Bytes names;  // each ends in NUL, as listxattr(2) gives them
+    CPAWAY_FIELDS(names);
+  };
+};
+
+struct SetXattr {
+  using Self = SetXattr;
+  static constexpr Op kOp = Op::setxattr;
+  Target target;
+  Xattr xattr;
+  uint32_t flags = 0;  // XATTR_CREATE 1, XATTR_REPLACE 2
+  CPAWAY_FIELDS(target, xattr, flags);
+  using Answer = Empty;
+};
+
+struct RemoveXattr {
+  using Self = RemoveXattr;
+  static constexpr Op kOp = Op::removexattr;
+  Target target;
+  std::string name;
+  CPAWAY_FIELDS(target, name);
+  using Answer = Empty;
+};
+
+// The SHA-256 of a regular file as it is on the remote disk.
+struct Digest {
+  using Self = Digest;
+  static constexpr Op kOp = Op::digest;
+  Target target;
+  CPAWAY_FIELDS(target);
+  struct Answer {
+    using Self = Answer;
+    uint64_t size = 0;
+    hash::Sha256Value sha256{};
+    CPAWAY_FIELDS(size, sha256);
+  };
+};
+
+}  // namespace cpaway::wire

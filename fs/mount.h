@@ -1,0 +1,50 @@
+// A mounted filesystem: from the FUSE session's creation to its end.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/client/requester.h"
+#include "engine/wire/message.h"
+#include "fs/options.h"
+
+namespace cpaway::fs {
+
+// One running or finished upload, for `cpaway status`. Sizes in bytes.
+struct TransferReport {
+  std::string path;
+  uint64_t size = 0;
+  uint64_t bytes_written = 0;       // by the program
+  uint64_t bytes_sent = 0;          // of blocks, resent ones included
+  uint64_t bytes_acknowledged = 0;  // verified by the agent
+  std::string state;                // writing, committing, committed, failed, cancelled
+  std::string sha256;               // hexadecimal, once committed
+  std::string error;                // once failed
+};
+
+struct MountReport {
+  std::vector<TransferReport> running;
+  std::vector<TransferReport> recent;  // newest first, 32 at most
+  uint64_t window_used = 0;
+};
+
+class Mount {
+ public:
+  // Mounts at options.mountpoint; programs can use it once run() is called. `agent` outlives the
+  // mount; `hello` is what it answered. Errors name the mountpoint or /dev/fuse.
+  [[nodiscard]] static Result<std::unique_ptr<Mount>> create(const Options& options,
+                                                             client::Requester& agent,
+                                                             const wire::Hello::Answer& hello);
+  virtual ~Mount() = default;
+
+  // Serves until the filesystem is unmounted or stop() is called; then unmounts where it still has
+  // to, and waits for commits in progress.
+  [[nodiscard]] virtual Status run() = 0;
+  // Any thread; also safe in a signal handler.
+  virtual void stop() = 0;
+  [[nodiscard]] virtual MountReport report() = 0;
+};
+
+}  // namespace cpaway::fs
