@@ -191,8 +191,8 @@ struct Placement {
   using Self = Placement;
   std::string path;
   bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
-  // Mode of the new file before the remote umask does anything; not used where an old version is
-  // replaced, whose owner, mode, ACL and xattrs stay.
+  // Mode of a new file, exactly: the mounting kernel has applied the program's umask, the agent
+  // applies none. Not used where an old version is replaced, whose owner, mode, ACL and xattrs stay.
   uint32_t create_mode = 0644;
   SetAttr attr;  // size is not used here
   std::vector<Xattr> xattrs;

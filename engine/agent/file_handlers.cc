@@ -1,0 +1,175 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "engine/agent/attr.h"
+#include "engine/agent/handlers.h"
+#include "engine/agent/verified_io.h"
+#include "engine/hash/block_hash.h"
+#include "engine/wire/frame.h"
+
+namespace cpaway::agent {
+namespace {
+
+constexpr uint32_t kWritingFlags = wire::kOpenWrite | wire::kOpenTruncate | wire::kOpenCreate;
+constexpr uint32_t kAllFlags =
+    kWritingFlags | wire::kOpenRead | wire::kOpenDirectory | wire::kOpenSync;
+constexpr uint32_t kModeBits = 07777;
+
+Status judge_open(const Context& context, const wire::Open& request) {
+  const uint32_t flags = request.flags;
+  const bool reads = (flags & (wire::kOpenRead | wire::kOpenDirectory)) != 0;
+  const bool writes = (flags & wire::kOpenWrite) != 0;
+  const bool directory = (flags & wire::kOpenDirectory) != 0;
+  const bool creates_or_cuts = (flags & (wire::kOpenTruncate | wire::kOpenCreate)) != 0;
+  if ((flags & ~kAllFlags) != 0 || (!reads && !writes) || (creates_or_cuts && !writes) ||
+      (directory && (flags & kWritingFlags) != 0) || (request.mode & ~kModeBits) != 0) {
+    return fail_os(EINVAL, "open flags");
+  }
+  uint8_t effects = kLooks;
+  if ((flags & wire::kOpenRead) != 0 && !directory) {
+    effects |= kReadsContent;
+  }
+  if (writes) {
+    effects |= kWrites;
+  }
+  return check_allowed(context.mode, effects);
+}
+
+int system_flags(uint32_t flags) {
+  int out = 0;
+  if ((flags & wire::kOpenDirectory) != 0) {
+    return O_RDONLY | O_DIRECTORY;
+  }
+  // Writing needs reading, to look at what arrived.
+  out |= (flags & wire::kOpenWrite) != 0 ? O_RDWR : O_RDONLY;
+  out |= (flags & wire::kOpenTruncate) != 0 ? O_TRUNC : 0;
+  out |= (flags & wire::kOpenCreate) != 0 ? O_CREAT | O_EXCL : 0;
+  out |= (flags & wire::kOpenSync) != 0 ? O_SYNC : 0;
+  return out;
+}
+
+Status open_into(Handle& handle, const Location& at, const wire::Open& request) {
+  const int flags = system_flags(request.flags);
+  auto fd = open_at(at, flags, request.mode);
+  if (!fd && fd.error().os_errno == EACCES && (request.flags & wire::kOpenWrite) != 0 &&
+      (request.flags & wire::kOpenRead) == 0) {
+    fd = open_at(at, (flags & ~O_ACCMODE) | O_WRONLY, request.mode);
+    handle.reads_back = false;
+  }
+  if (!fd) {
+    return fail(fd.error());
+  }
+  handle.fd = std::move(*fd);
+  return {};
+}
+
+Result<wire::Attr> open_handle(Context& context, const wire::Open& request, Handle& handle) {
+  CPAWAY_TRY(judge_open(context, request));
+  CPAWAY_ASSIGN(const Location at, context.root.locate(request.path));
+  CPAWAY_TRY(open_into(handle, at, request));
+  CPAWAY_ASSIGN(const wire::Attr attr, read_attr(handle.fd.get()));
+  if (!S_ISREG(attr.mode) && !S_ISDIR(attr.mode)) {
+    return fail_os(EOPNOTSUPP, request.path);  // the mounting kernel serves the others itself
+  }
+  return attr;
+}
+
+// The open file of a target, or one opened for this request alone.
+struct OpenFile {
+  UniqueFd owned;
+  std::shared_ptr<Handle> handle;
+  int fd = -1;
+};
+
+Result<OpenFile> open_target(Context& context, const wire::Target& target, bool or_write_only) {
+  OpenFile file;
+  if (target.handle != 0) {
+    CPAWAY_ASSIGN(file.handle, context.handles.find(target.handle));
+    file.fd = file.handle->fd.get();
+    return file;
+  }
+  auto fd = context.root.open_path(target.path, O_RDONLY);
+  if (!fd && fd.error().os_errno == EACCES && or_write_only) {
+    fd = context.root.open_path(target.path, O_WRONLY);
+  }
+  if (!fd) {
+    return fail(fd.error());
+  }
+  file.owned = std::move(*fd);
+  file.fd = file.owned.get();
+  return file;
+}
+
+}  // namespace
+
+Result<wire::Attr> on_open(Context& context, const wire::Open& request) {
+  CPAWAY_TRY(context.handles.check_free(request.handle));
+  auto handle = std::make_shared<Handle>();
+  auto attr = open_handle(context, request, *handle);
+  if (attr) {
+    context.handles.add(request.handle, std::move(handle));
+  } else {
+    context.handles.add(request.handle, fail(attr.error()));
+  }
+  return attr;
+}
+
+Status on_close(Context& context, const wire::Close& request) {
+  CPAWAY_ASSIGN(const auto handle, context.handles.remove(request.handle));
+  // Some filesystems report a failed write only here. EINTR has closed all the same.
+  if (handle != nullptr && ::close(handle->fd.release()) != 0 && errno != EINTR) {
+    return fail_os(errno, "close");
+  }
+  return {};
+}
+
+Result<Bytes> on_read(Context& context, const wire::Read& request) {
+  CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
+  return read_at(handle->fd.get(), request.offset, request.size);
+}
+
+Result<wire::Write::Answer> on_write(Context& context, const wire::Write& request, ByteSpan bulk) {
+  if (bulk.empty() || bulk.size() > wire::kBlockSize) {
+    return fail_os(EINVAL, "size");
+  }
+  CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
+  if (!handle->reads_back) {
+    CPAWAY_TRY(write_at(handle->fd.get(), bulk, request.offset));
+    return wire::Write::Answer{hash::block_hash(bulk)};
+  }
+  CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(handle->fd.get(), bulk, request.offset));
+  return wire::Write::Answer{hash::block_hash(read)};
+}
+
+Status on_fsync(Context& context, const wire::FSync& request) {
+  CPAWAY_ASSIGN(const OpenFile file, open_target(context, request.target, true));
+  const int result = request.data_only ? ::fdatasync(file.fd) : ::fsync(file.fd);
+  return result == 0 ? Status{} : Status(fail_os(errno, "fsync"));
+}
+
+Result<wire::ReadDir::Answer> on_readdir(Context& context, const wire::ReadDir& request) {
+  CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
+  if (request.restart) {
+    CPAWAY_TRY(handle->entries.rewind(handle->fd.get()));
+  }
+  return handle->entries.next_page(handle->fd.get());
+}
+
+Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& request) {
+  CPAWAY_ASSIGN(const OpenFile file, open_target(context, request.target, false));
+  struct stat st {};
+  if (::fstat(file.fd, &st) != 0) {
+    return fail_os(errno, "stat");
+  }
+  if (!S_ISREG(st.st_mode)) {
+    return fail_os(S_ISDIR(st.st_mode) ? EISDIR : EINVAL, "not a regular file");
+  }
+  hash::Sha256 digest;
+  CPAWAY_ASSIGN(const uint64_t size, digest_range(file.fd, 0, UINT64_MAX, digest));
+  return wire::Digest::Answer{size, digest.value()};
+}
+
+}  // namespace cpaway::agent

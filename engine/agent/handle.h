@@ -1,0 +1,39 @@
+// An open file or directory of the client's. Used on its strand, but for opening.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/agent/file_access.h"
+#include "engine/wire/message.h"
+
+namespace cpaway::agent {
+
+// The entries of a directory from its start, in pages; small: one kernel buffer.
+class DirStream {
+ public:
+  // The next page: entries with attributes, without "." and ".." and staging files. An entry that
+  // vanished is left out; one whose attributes cannot be read has its type and inode number only.
+  [[nodiscard]] Result<wire::ReadDir::Answer> next_page(int fd);
+  [[nodiscard]] Status rewind(int fd);
+
+ private:
+  struct Raw {
+    std::string name;  // empty at the end
+    uint64_t ino = 0;
+    unsigned char type = 0;
+  };
+  [[nodiscard]] Result<Raw> next_raw(int fd);
+
+  Bytes buffer_;  // as getdents64(2) filled it
+  size_t next_ = 0;
+  size_t end_ = 0;
+};
+
+struct Handle {
+  UniqueFd fd;
+  bool reads_back = true;  // false: may be written but not read
+  DirStream entries;
+};
+
+}  // namespace cpaway::agent

@@ -1,0 +1,57 @@
+// One function for each request, named after it. What they answer is in engine/wire/message.h.
+//
+// A handler judges the fields of its message, does the work and returns the answer or what went
+// wrong; it knows nothing of frames. Which thread runs it says the dispatch table.
+#pragma once
+
+#include "engine/agent/context.h"
+#include "engine/wire/message.h"
+
+namespace cpaway::agent {
+
+// ---- transfer_handlers.cc
+Result<wire::Init::Answer> on_init(Context& context, const wire::Init& request);
+Result<wire::TransferStatus::Answer> on_status(Context& context,
+                                               const wire::TransferStatus& request);
+Status on_cancel(Context& context, const wire::Cancel& request);
+Result<wire::Block::Answer> on_block(Context& context, const wire::Block& request, ByteSpan bulk);
+Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& request);
+Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& request,
+                                       ByteSpan bulk);
+Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& request);
+Result<Bytes> on_read_transfer(Context& context, const wire::ReadTransfer& request);
+
+// ---- file_handlers.cc: handles and content
+Result<wire::Attr> on_open(Context& context, const wire::Open& request);
+Status on_close(Context& context, const wire::Close& request);
+Result<Bytes> on_read(Context& context, const wire::Read& request);
+Result<wire::Write::Answer> on_write(Context& context, const wire::Write& request, ByteSpan bulk);
+Status on_fsync(Context& context, const wire::FSync& request);
+Result<wire::ReadDir::Answer> on_readdir(Context& context, const wire::ReadDir& request);
+Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& request);
+
+// ---- name_handlers.cc: names and attributes
+Status on_ping(Context& context, const wire::Ping& request);
+Result<wire::Attr> on_getattr(Context& context, const wire::GetAttr& request);
+Result<wire::Attr> on_setattr(Context& context, const wire::SetAttrRequest& request);
+Result<wire::ReadLink::Answer> on_readlink(Context& context, const wire::ReadLink& request);
+Result<wire::Attr> on_mknod(Context& context, const wire::MkNod& request);
+Result<wire::Attr> on_mkdir(Context& context, const wire::MkDir& request);
+Status on_unlink(Context& context, const wire::Unlink& request);
+Status on_rmdir(Context& context, const wire::RmDir& request);
+Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request);
+Status on_rename(Context& context, const wire::Rename& request);
+Result<wire::Attr> on_link(Context& context, const wire::Link& request);
+Result<wire::StatFs::Answer> on_statfs(Context& context, const wire::StatFs& request);
+
+// ---- xattr_handlers.cc
+Result<wire::GetXattr::Answer> on_getxattr(Context& context, const wire::GetXattr& request);
+Result<wire::ListXattr::Answer> on_listxattr(Context& context, const wire::ListXattr& request);
+Status on_setxattr(Context& context, const wire::SetXattr& request);
+Status on_removexattr(Context& context, const wire::RemoveXattr& request);
+
+// What a target names: its handle's descriptor, which stays open as long as the location lives, or
+// its path.
+[[nodiscard]] Result<Location> locate_target(Context& context, const wire::Target& target);
+
+}  // namespace cpaway::agent

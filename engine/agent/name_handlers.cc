@@ -1,0 +1,143 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+
+#include "engine/agent/attr.h"
+#include "engine/agent/handlers.h"
+
+namespace cpaway::agent {
+namespace {
+
+Status result_of(int returned, const std::string& path) {
+  return returned == 0 ? Status{} : Status(fail_os(errno, path));
+}
+
+Result<Location> locate_new(Context& context, const std::string& path) {
+  return context.root.locate_name(path, EEXIST);
+}
+
+}  // namespace
+
+Result<Location> locate_target(Context& context, const wire::Target& target) {
+  if (target.handle == 0) {
+    return context.root.locate(target.path);
+  }
+  CPAWAY_ASSIGN(const auto handle, context.handles.find(target.handle));
+  Location location;
+  location.dir = handle->fd.get();
+  location.keeps_open = handle;
+  return location;
+}
+
+Status on_ping(Context& /*context*/, const wire::Ping& /*request*/) {
+  return {};
+}
+
+Result<wire::Attr> on_getattr(Context& context, const wire::GetAttr& request) {
+  CPAWAY_ASSIGN(const Location at, locate_target(context, request.target));
+  return read_attr(at);
+}
+
+Result<wire::Attr> on_setattr(Context& context, const wire::SetAttrRequest& request) {
+  CPAWAY_ASSIGN(const Location at, locate_target(context, request.target));
+  CPAWAY_TRY(change_attr(at, request.attr));
+  return read_attr(at);
+}
+
+Result<wire::ReadLink::Answer> on_readlink(Context& context, const wire::ReadLink& request) {
+  CPAWAY_ASSIGN(const Location at, context.root.locate_name(request.path, EINVAL));
+  char text[PATH_MAX];
+  const ssize_t size = ::readlinkat(at.dir, at.name.c_str(), text, sizeof text);
+  if (size < 0) {
+    return fail_os(errno, request.path);
+  }
+  return wire::ReadLink::Answer{std::string(text, static_cast<size_t>(size))};
+}
+
+Result<wire::Attr> on_mknod(Context& context, const wire::MkNod& request) {
+  CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
+  CPAWAY_TRY(
+      result_of(::mknodat(at.dir, at.name.c_str(), request.mode, request.rdev), request.path));
+  return read_attr(at);
+}
+
+Result<wire::Attr> on_mkdir(Context& context, const wire::MkDir& request) {
+  CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
+  CPAWAY_TRY(result_of(::mkdirat(at.dir, at.name.c_str(), request.mode), request.path));
+  return read_attr(at);
+}
+
+Status on_unlink(Context& context, const wire::Unlink& request) {
+  CPAWAY_ASSIGN(const Location at, context.root.locate_name(request.path, EISDIR));
+  return result_of(::unlinkat(at.dir, at.name.c_str(), 0), request.path);
+}
+
+Status on_rmdir(Context& context, const wire::RmDir& request) {
+  CPAWAY_ASSIGN(const Location at, context.root.locate_name(request.path, EBUSY));
+  return result_of(::unlinkat(at.dir, at.name.c_str(), AT_REMOVEDIR), request.path);
+}
+
+Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request) {
+  if (request.text.find('\0') != std::string::npos) {
+    return fail_os(EINVAL, "text");
+  }
+  CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
+  CPAWAY_TRY(result_of(::symlinkat(request.text.c_str(), at.dir, at.name.c_str()), request.path));
+  return read_attr(at);
+}
+
+Status on_rename(Context& context, const wire::Rename& request) {
+  static_assert(RENAME_NOREPLACE == 1 && RENAME_EXCHANGE == 2);
+  if ((request.flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
+    return fail_os(EINVAL, "flags");
+  }
+  CPAWAY_ASSIGN(const Location from, context.root.locate_name(request.from, EBUSY));
+  CPAWAY_ASSIGN(const Location to, context.root.locate_name(request.to, EBUSY));
+  uint32_t flags = request.flags;
+  if (flags == 0 && context.mode == Mode::no_delete) {
+    flags = RENAME_NOREPLACE;  // taking a name away from a file removes it
+  }
+  if (flags == 0) {  // known to every kernel and filesystem
+    return result_of(::renameat(from.dir, from.name.c_str(), to.dir, to.name.c_str()),
+                     request.from);
+  }
+  return result_of(::renameat2(from.dir, from.name.c_str(), to.dir, to.name.c_str(), flags),
+                   request.from);
+}
+
+Result<wire::Attr> on_link(Context& context, const wire::Link& request) {
+  CPAWAY_ASSIGN(const Location from, locate_target(context, request.from));
+  CPAWAY_ASSIGN(const Location to, locate_new(context, request.to));
+  if (from.is_descriptor() && request.from.handle == 0) {
+    return fail_os(EPERM, "the mounted directory");
+  }
+  const int result =
+      from.is_descriptor()
+          ? ::linkat(AT_FDCWD, from.proc_path().c_str(), to.dir, to.name.c_str(), AT_SYMLINK_FOLLOW)
+          : ::linkat(from.dir, from.name.c_str(), to.dir, to.name.c_str(), 0);
+  CPAWAY_TRY(result_of(result, request.to));
+  return read_attr(to);
+}
+
+Result<wire::StatFs::Answer> on_statfs(Context& context, const wire::StatFs& request) {
+  CPAWAY_ASSIGN(const UniqueFd fd, context.root.open_path(request.path, O_PATH));
+  struct statvfs st {};
+  CPAWAY_TRY(result_of(::fstatvfs(fd.get(), &st), request.path));
+  wire::StatFs::Answer answer;
+  answer.block_size = st.f_bsize;
+  answer.fragment_size = st.f_frsize;
+  answer.blocks = st.f_blocks;
+  answer.blocks_free = st.f_bfree;
+  answer.blocks_available = st.f_bavail;
+  answer.files = st.f_files;
+  answer.files_free = st.f_ffree;
+  answer.name_max = st.f_namemax;
+  return answer;
+}
+
+}  // namespace cpaway::agent

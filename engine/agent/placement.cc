@@ -1,0 +1,113 @@
+#include "engine/agent/placement.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "engine/agent/attr.h"
+#include "engine/agent/xattr.h"
+
+namespace cpaway::agent {
+namespace {
+
+constexpr uint32_t kModeBits = 07777;
+
+// The regular file that has the name now, if one has.
+Result<std::optional<struct stat>> find_old(const Location& target) {
+  struct stat st {};
+  if (::fstatat(target.dir, target.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) {
+      return std::optional<struct stat>{};
+    }
+    return fail_os(errno, target.name);
+  }
+  if (S_ISDIR(st.st_mode)) {
+    return fail_os(EISDIR, target.name);
+  }
+  return S_ISREG(st.st_mode) ? std::optional(st) : std::nullopt;
+}
+
+// Writing to a set-user-id file clears these bits, unless root writes; replacing it does the same.
+uint32_t inherited_mode(const struct stat& old) {
+  uint32_t mode = old.st_mode & kModeBits;
+  if (::geteuid() != 0) {
+    mode &= ~static_cast<uint32_t>(S_ISUID);
+    if ((mode & S_IXGRP) != 0) {
+      mode &= ~static_cast<uint32_t>(S_ISGID);
+    }
+  }
+  return mode;
+}
+
+Status inherit(const Location& old_name, const struct stat& old, const Location& file) {
+  // Giving a file away needs privilege; its group at least may be one of ours.
+  if (::fchown(file.dir, old.st_uid, old.st_gid) != 0) {
+    const int group_result = ::fchown(file.dir, static_cast<uid_t>(-1), old.st_gid);
+    static_cast<void>(group_result);  // neither: the new version is ours, as rename would make it
+  }
+  return copy_xattrs(old_name, file);
+}
+
+Status apply_attributes(const Location& target, const wire::Placement& placement,
+                        const Location& file) {
+  std::optional<struct stat> old;
+  if (!placement.exclusive) {
+    CPAWAY_ASSIGN(old, find_old(target));
+  }
+  uint32_t mode = placement.create_mode;
+  if (old) {
+    CPAWAY_TRY(inherit(target, *old, file));
+    mode = inherited_mode(*old);
+  }
+  CPAWAY_TRY(change_owner(file, placement.attr));
+  CPAWAY_TRY(change_mode(file, placement.attr.mode.value_or(mode)));
+  for (const wire::Xattr& xattr : placement.xattrs) {
+    CPAWAY_TRY(set_xattr(file, xattr, 0));
+  }
+  return change_times(file, placement.attr);
+}
+
+Status sync_fd(int fd) {
+  return ::fsync(fd) == 0 ? Status{} : Status(fail_os(errno, "fsync"));
+}
+
+// A directory that may not be read cannot be synced alone, so its whole filesystem is.
+Status sync_directory(const Location& target, int file) {
+  const UniqueFd dir(::openat(target.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir) {
+    return sync_fd(dir.get());
+  }
+  return ::syncfs(file) == 0 ? Status{} : Status(fail_os(errno, "syncfs"));
+}
+
+}  // namespace
+
+Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
+                                 const wire::Placement& placement, bool durable,
+                                 const hash::Sha256Value& sha256) {
+  if (placement.attr.size) {
+    return fail_os(EINVAL, "size in a placement");
+  }
+  CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
+  Location staged;
+  staged.dir = file.fd();
+  CPAWAY_TRY(apply_attributes(target, placement, staged));
+  const bool sync = durable || context.sync_commit;
+  if (sync) {
+    CPAWAY_TRY(sync_fd(file.fd()));
+  }
+  CPAWAY_TRY(file.rename_to(target, placement.exclusive));
+  if (sync) {
+    CPAWAY_TRY(sync_directory(target, file.fd()));
+  }
+  CPAWAY_ASSIGN(const wire::Attr attr, read_attr(staged));
+  if (!sync) {
+    context.background_sync.schedule(file.fd(), attr.dev, attr.size);
+  }
+  return wire::CommitAnswer{attr, sha256};
+}
+
+}  // namespace cpaway::agent

@@ -1,0 +1,17 @@
+// The last step of commit and put_file: a staged file gets its attributes and its name.
+#pragma once
+
+#include "engine/agent/context.h"
+#include "engine/wire/message.h"
+
+namespace cpaway::agent {
+
+// Order: owner, the old version's xattrs, mode, the request's xattrs, times, fsync where due,
+// rename, directory fsync where due. An old regular file of that name hands down owner, mode, ACL
+// and xattrs. On failure before the rename nothing but the staging file has changed; EISDIR where a
+// directory has the name.
+[[nodiscard]] Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
+                                               const wire::Placement& placement, bool durable,
+                                               const hash::Sha256Value& sha256);
+
+}  // namespace cpaway::agent

@@ -1,0 +1,71 @@
+#include "engine/agent/verified_io.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+
+#include "engine/base/fault.h"
+#include "engine/base/fd.h"
+#include "engine/wire/frame.h"
+
+namespace cpaway::agent {
+namespace {
+
+bool fits(uint64_t offset, size_t size) {
+  return offset <= static_cast<uint64_t>(INT64_MAX) - size;
+}
+
+}  // namespace
+
+std::span<uint8_t> thread_buffer() {
+  // Not zeroed, so that idle threads keep no pages.
+  static thread_local const std::unique_ptr<uint8_t[]> buffer =
+      std::make_unique_for_overwrite<uint8_t[]>(wire::kBlockSize);
+  return {buffer.get(), wire::kBlockSize};
+}
+
+Status write_at(int fd, ByteSpan bytes, uint64_t offset) {
+  if (!fits(offset, bytes.size())) {
+    return fail_os(EFBIG, "offset");
+  }
+  if (!bytes.empty() && fault::take(fault::points().damage_block)) {
+    Bytes damaged(bytes.begin(), bytes.end());
+    damaged[damaged.size() / 2] ^= 0x40U;
+    return pwrite_full(fd, damaged, offset);
+  }
+  return pwrite_full(fd, bytes, offset);
+}
+
+Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset) {
+  CPAWAY_TRY(write_at(fd, bytes, offset));
+  const std::span<uint8_t> buffer = thread_buffer().first(bytes.size());
+  CPAWAY_ASSIGN(const size_t size, pread_full(fd, buffer, offset));
+  return ByteSpan(buffer.first(size));
+}
+
+Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {
+  if (size > wire::kBlockSize || !fits(offset, size)) {
+    return fail_os(EINVAL, "read");
+  }
+  Bytes bytes(size);
+  CPAWAY_ASSIGN(const size_t got, pread_full(fd, bytes, offset));
+  bytes.resize(got);
+  return bytes;
+}
+
+Result<uint64_t> digest_range(int fd, uint64_t from, uint64_t to, hash::Sha256& digest) {
+  const std::span<uint8_t> buffer = thread_buffer();
+  while (from < to) {
+    const size_t wanted = std::min<uint64_t>(buffer.size(), to - from);
+    CPAWAY_ASSIGN(const size_t got, pread_full(fd, buffer.first(wanted), from));
+    digest.update(buffer.first(got));
+    from += got;
+    if (got < wanted) {
+      break;
+    }
+  }
+  return from;
+}
+
+}  // namespace cpaway::agent

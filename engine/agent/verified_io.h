@@ -1,0 +1,28 @@
+// Writing that looks at what arrived: each block is read back and it is the bytes read that count.
+//
+// Read-back comes from the page cache: it finds damage on the way through the agent and a
+// filesystem that loses writes, not a disk that lies later.
+#pragma once
+
+#include "engine/base/bytes.h"
+#include "engine/base/result.h"
+#include "engine/hash/digest.h"
+
+namespace cpaway::agent {
+
+// A buffer of kBlockSize for the calling thread, valid until the thread ends. Each function below
+// that returns a span of it says so; one use at a time.
+[[nodiscard]] std::span<uint8_t> thread_buffer();
+
+// Writes `bytes` (kBlockSize at most) at `offset` and returns what is there then, in the thread's
+// buffer. EFBIG for an offset beyond any file; the fault damage_block strikes here.
+[[nodiscard]] Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset);
+// Only writes, for files that may not be read.
+[[nodiscard]] Status write_at(int fd, ByteSpan bytes, uint64_t offset);
+// Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
+[[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);
+// Feeds the file's bytes from `from` up to `to`, or its end, to `digest`; returns where it ended.
+[[nodiscard]] Result<uint64_t> digest_range(int fd, uint64_t from, uint64_t to,
+                                            hash::Sha256& digest);
+
+}  // namespace cpaway::agent
