@@ -24,11 +24,12 @@ namespace {
 constexpr int kProbeTimeoutMs = 3000;
 constexpr int kNotConnected = 1;
 
-Result<std::string> real_path(const std::string& path) {
+// `shown` is how the user named it.
+Result<std::string> real_path(const std::string& path, const std::string& shown) {
   const std::unique_ptr<char, decltype(&std::free)> resolved(realpath(path.c_str(), nullptr),
                                                              std::free);
   if (!resolved) {
-    return fail_os(errno, concat("mountpoint ", path));
+    return fail_os(errno, concat("mountpoint ", shown));
   }
   return std::string(resolved.get());
 }
@@ -75,13 +76,13 @@ Result<std::string> resolve_mountpoint(const std::string& path) {
   if (!absolute.has_filename()) {
     absolute = absolute.parent_path();  // a slash at the end
   }
-  CPAWAY_ASSIGN(const std::string parent, real_path(absolute.parent_path()));
+  CPAWAY_ASSIGN(const std::string parent, real_path(absolute.parent_path(), path));
   const std::string candidate = (std::filesystem::path(parent) / absolute.filename()).string();
   CPAWAY_ASSIGN(const auto table, read_mount_table());
   if (find_mount(table, candidate)) {
     return candidate;
   }
-  return real_path(candidate);
+  return real_path(candidate, path);
 }
 
 Status prepare_mountpoint(const std::string& mountpoint, bool nonempty) {

@@ -145,11 +145,12 @@ std::string home_directory() {
 
 std::string_view nearest_name(std::string_view name, const std::vector<std::string_view>& known) {
   std::string_view nearest;
-  size_t nearest_distance = name.size() < 4 ? 2 : 3;  // what differs by this much is another word
+  size_t nearest_score = name.size() < 4 ? 4 : 6;  // what differs by this much is another word
   for (const std::string_view candidate : known) {
-    const size_t distance = edit_distance(name, candidate);
-    if (distance < nearest_distance) {
-      nearest_distance = distance;
+    const size_t other_size = candidate.size() == name.size() ? 0 : 1;
+    const size_t score = 2 * edit_distance(name, candidate) + other_size;
+    if (score < nearest_score) {
+      nearest_score = score;
       nearest = candidate;
     }
   }

@@ -1,0 +1,92 @@
+#include "tools/state_dir.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/tools/temporary_directory.h"
+
+namespace cpaway::tools {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+transport::LoginOptions login(const std::string& user, const std::string& host, int port) {
+  transport::LoginOptions options;
+  options.user = user;
+  options.host = host;
+  options.port = port;
+  return options;
+}
+
+TEST(StateName, IsReadableAndUnique) {
+  const std::string name = state_name(login("u", "h", 22), "/a b/ü");
+  EXPECT_THAT(name, testing::StartsWith("u@h:22:_a_b_"));
+  EXPECT_EQ(name.find('/'), std::string::npos);
+  EXPECT_NE(name, state_name(login("u", "h", 22), "/a_b/ü"));
+  EXPECT_NE(state_name(login("u", "h", 0), "x"), state_name(login("", "h", 0), "x"));
+  EXPECT_LT(state_name(login("u", "h", 0), std::string(4000, 'x')).size(), 200U);
+}
+
+TEST(StateBase, FollowsTheOptionThenTheEnvironment) {
+  setenv("XDG_STATE_HOME", "/xdg", 1);
+  EXPECT_EQ(state_base("/chosen"), "/chosen");
+  EXPECT_EQ(state_base(""), "/xdg/cpaway");
+  unsetenv("XDG_STATE_HOME");
+}
+
+TEST(StateDir, IsPrivateAndListedWhileHeld) {
+  const TemporaryDirectory top;
+  const std::string base = top.path() + "/deep/er";
+  {
+    auto state = StateDir::acquire(base, "name", {"u@h:d", "/mnt", 42});
+    ASSERT_TRUE(state) << state.error().to_string();
+    struct stat info;
+    ASSERT_EQ(stat((base + "/name").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777U, 0700U);
+    const auto running = running_daemons(base);
+    ASSERT_EQ(running.size(), 1U);
+    EXPECT_EQ(running[0].record.source, "u@h:d");
+    EXPECT_EQ(running[0].record.mountpoint, "/mnt");
+    EXPECT_EQ(running[0].record.pid, 42);
+  }
+  EXPECT_TRUE(running_daemons(base).empty());  // the record is there still, the lock is not
+  EXPECT_TRUE(running_daemons(base + "/none").empty());
+}
+
+TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
+  const TemporaryDirectory top;
+  auto first = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
+  auto second = StateDir::acquire(top.path(), "name", {"s", "/2", 2});
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(first->path(), top.path() + "/name");
+  EXPECT_EQ(second->path(), top.path() + "/name.2");
+  EXPECT_EQ(running_daemons(top.path()).size(), 2U);
+  first->clean();
+  first = fail(Errc::cancelled, "");
+  auto third = StateDir::acquire(top.path(), "name", {"s", "/3", 3});
+  ASSERT_TRUE(third);
+  EXPECT_EQ(third->path(), top.path() + "/name");
+}
+
+TEST(StateDir, RefusesADirectoryOpenToOthers) {
+  const TemporaryDirectory top;
+  stdfs::create_directory(top.path() + "/name");
+  ASSERT_EQ(chmod((top.path() + "/name").c_str(), 0755), 0);
+  const auto state = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
+  ASSERT_FALSE(state);
+  EXPECT_THAT(state.error().context, testing::HasSubstr("0700"));
+}
+
+TEST(StateDir, NamesThePathThatCannotBeMade) {
+  const auto state = StateDir::acquire("/proc/nowhere", "name", {"s", "/1", 1});
+  ASSERT_FALSE(state);
+  EXPECT_THAT(state.error().to_string(), testing::HasSubstr("/proc/nowhere/name"));
+}
+
+}  // namespace
+}  // namespace cpaway::tools
