@@ -20,12 +20,12 @@ struct Options {
   bool suid = false;  // set-user-id bits work (root only, and asked for)
   bool noexec = false;
   bool noatime = false;
-  IdMap idmap = IdMap::user;       // user: the remote login user is shown as the mounting user
-  std::optional<uint32_t> uid;     // every file is shown as owned by it
+  IdMap idmap = IdMap::user;    // user: the remote login user is shown as the mounting user
+  std::optional<uint32_t> uid;  // every file is shown as owned by it
   std::optional<uint32_t> gid;
-  std::optional<uint32_t> umask;   // bits taken from every mode shown
+  std::optional<uint32_t> umask;        // bits taken from every mode shown
   uint64_t window_size = 64ULL << 20U;  // bytes between programs and the agent, per mount
-  int verify_retries = 3;          // how often a block with a wrong hash is sent again
+  int verify_retries = 3;               // how often a block with a wrong hash is sent again
   // Programs whose death by a signal does not commit (names as in /proc/PID/comm).
   std::vector<std::string> copying_programs = {"cp", "mv", "install", "rsync", "scp", "dd"};
   bool fuse_debug = false;

@@ -58,7 +58,8 @@ Error make_error(Errc code, std::string context) {
 }
 
 Error with_context(Error error, std::string_view context) {
-  error.context = error.context.empty() ? std::string(context) : concat(context, ": ", error.context);
+  error.context =
+      error.context.empty() ? std::string(context) : concat(context, ": ", error.context);
   return error;
 }
 

@@ -40,18 +40,17 @@ void ignore(const Result<T>& /*result*/, const char* /*reason*/) {}
 #define CPAWAY_CONCAT(a, b) CPAWAY_CONCAT_(a, b)
 
 // CPAWAY_TRY(expression): returns its error from the enclosing function, if it has one.
-#define CPAWAY_TRY(expression)                                       \
-  do {                                                               \
-    if (auto try_result_ = (expression); !try_result_) {             \
-      return ::cpaway::fail(std::move(try_result_).error());         \
-    }                                                                \
+#define CPAWAY_TRY(expression)                               \
+  do {                                                       \
+    if (auto try_result_ = (expression); !try_result_) {     \
+      return ::cpaway::fail(std::move(try_result_).error()); \
+    }                                                        \
   } while (false)
 
 // CPAWAY_ASSIGN(auto value, expression): the same, and binds the value.
-#define CPAWAY_ASSIGN(declaration, expression)                              \
-  auto CPAWAY_CONCAT(assign_result_, __LINE__) = (expression);              \
-  if (!CPAWAY_CONCAT(assign_result_, __LINE__)) {                           \
-    return ::cpaway::fail(                                                  \
-        std::move(CPAWAY_CONCAT(assign_result_, __LINE__)).error());        \
-  }                                                                         \
+#define CPAWAY_ASSIGN(declaration, expression)                                         \
+  auto CPAWAY_CONCAT(assign_result_, __LINE__) = (expression);                         \
+  if (!CPAWAY_CONCAT(assign_result_, __LINE__)) {                                      \
+    return ::cpaway::fail(std::move(CPAWAY_CONCAT(assign_result_, __LINE__)).error()); \
+  }                                                                                    \
   declaration = std::move(*CPAWAY_CONCAT(assign_result_, __LINE__))

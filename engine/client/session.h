@@ -19,8 +19,8 @@ struct SessionOptions {
   transport::LoginOptions login;
   bool local = false;  // tests: local_transport instead of SSH
   AgentOptions agent;
-  std::string directory;      // on the remote host; "" is the login directory
-  bool sync_commit = false;   // sync=commit
+  std::string directory;        // on the remote host; "" is the login directory
+  bool sync_commit = false;     // sync=commit
   int64_t timeout_ms = 60'000;  // how long requests wait for a lost link; 0: for ever
 };
 

@@ -1,4 +1,5 @@
-#define OPENSSL_API_COMPAT 10100  // SHA256_* are deprecated since 3.0; the header says why we use them
+#define OPENSSL_API_COMPAT \
+  10100  // SHA256_* are deprecated since 3.0; the header says why we use them
 #include "engine/hash/digest.h"
 
 #include <openssl/sha.h>

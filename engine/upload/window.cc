@@ -1,0 +1,80 @@
+#include "engine/upload/window.h"
+
+#include <utility>
+#include <vector>
+
+#include "engine/base/check.h"
+
+namespace cpaway::upload {
+
+bool Window::acquire(uint64_t size, Granted granted) {
+  std::vector<Relieve> relieve;
+  {
+    const MutexLock lock(mutex_);
+    if (waiters_.empty() && fits_locked(size)) {
+      used_ += size;
+      return true;
+    }
+    waiters_.push_back(Waiter{size, std::move(granted)});
+    for (auto& [key, callback] : holders_) {
+      relieve.push_back(callback);
+    }
+  }
+  for (auto& callback : relieve) {
+    callback();
+  }
+  return false;
+}
+
+void Window::release(uint64_t size) {
+  if (size == 0) {
+    return;
+  }
+  std::vector<Granted> granted;
+  {
+    const MutexLock lock(mutex_);
+    CHECK(size <= used_);
+    used_ -= size;
+    while (!waiters_.empty() && fits_locked(waiters_.front().size)) {
+      used_ += waiters_.front().size;
+      granted.push_back(std::move(waiters_.front().granted));
+      waiters_.pop_front();
+    }
+  }
+  for (auto& callback : granted) {
+    callback();
+  }
+}
+
+void Window::add_holder(const void* key, Relieve relieve) {
+  bool waiting = false;
+  {
+    const MutexLock lock(mutex_);
+    waiting = !waiters_.empty();
+    if (!waiting) {
+      holders_[key] = std::move(relieve);
+      return;
+    }
+    holders_[key] = relieve;
+  }
+  relieve();  // somebody already waits for these bytes
+}
+
+void Window::remove_holder(const void* key) {
+  const MutexLock lock(mutex_);
+  holders_.erase(key);
+}
+
+void WindowBytes::release_surplus() {
+  if (held_ > bytes.size()) {
+    window_.release(held_ - bytes.size());
+    held_ = bytes.size();
+  }
+}
+
+uint64_t Window::used() const {
+  const MutexLock lock(mutex_);
+  return used_;
+}
+
+}  // namespace cpaway::upload

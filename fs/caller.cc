@@ -1,0 +1,132 @@
+#include "fs/caller.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <memory>
+
+#include "engine/base/fd.h"
+#include "engine/base/strings.h"
+
+namespace cpaway::fs {
+namespace {
+
+constexpr uint64_t kExiting = 0x4;     // PF_EXITING
+constexpr uint64_t kSignaled = 0x400;  // PF_SIGNALED
+constexpr size_t kFlagsField = 6;      // in /proc/PID/stat, counted from the state after the name
+
+std::string read_proc(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<uint8_t, 4096> buffer;
+  if (!fd) {
+    return {};
+  }
+  const auto got = read_full(fd.get(), buffer);
+  return got ? std::string(as_text(ByteSpan(buffer).first(*got))) : std::string();
+}
+
+uint64_t parse_number(std::string_view digits, int base) {
+  uint64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  return value;
+}
+
+// The value behind "name:" in /proc/PID/status or fdinfo, without the blanks before it.
+std::string_view field(std::string_view text, std::string_view name) {
+  size_t at = 0;
+  while ((at = text.find(name, at)) != std::string_view::npos) {
+    const size_t after = at + name.size();
+    if ((at == 0 || text[at - 1] == '\n') && after < text.size() && text[after] == ':') {
+      const size_t begin = text.find_first_not_of(" \t", after + 1);
+      return begin == std::string_view::npos ? std::string_view{}
+                                             : text.substr(begin, text.find('\n', begin) - begin);
+    }
+    at = after;
+  }
+  return {};
+}
+
+constexpr uint64_t bit(int signal) {
+  return 1ULL << static_cast<unsigned>(signal - 1);
+}
+
+// Signals that nobody waits for an end by, where the program does not catch them: their default is
+// to be ignored or to stop.
+constexpr uint64_t kHarmless = bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT) |
+                               bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
+constexpr uint64_t kAsksForEnd =
+    bit(SIGKILL) | bit(SIGINT) | bit(SIGTERM) | bit(SIGHUP) | bit(SIGQUIT);
+
+}  // namespace
+
+bool killed_by_signal(pid_t tid) {
+  const std::string stat = read_proc(concat("/proc/", tid, "/stat"));
+  size_t at = stat.rfind(") ");
+  if (tid <= 0 || at == std::string::npos) {
+    return false;
+  }
+  at += 2;
+  for (size_t i = 0; i < kFlagsField; ++i) {
+    at = stat.find(' ', at);
+    if (at == std::string::npos) {
+      return false;
+    }
+    ++at;
+  }
+  const uint64_t flags = parse_number(std::string_view(stat).substr(at), 10);
+  return (flags & kExiting) != 0 && (flags & kSignaled) != 0;
+}
+
+std::string program_name(pid_t tid) {
+  std::string name = tid <= 0 ? std::string() : read_proc(concat("/proc/", tid, "/comm"));
+  while (!name.empty() && name.back() == '\n') {
+    name.pop_back();
+  }
+  return name;
+}
+
+bool decisive_signal_pending(pid_t tid) {
+  const std::string status = read_proc(concat("/proc/", tid, "/status"));
+  if (tid <= 0 || status.empty()) {
+    return true;  // nobody can be seen waiting
+  }
+  const auto mask = [&status](std::string_view name) {
+    return parse_number(field(status, name), 16);
+  };
+  const uint64_t pending = (mask("SigPnd") | mask("ShdPnd")) & ~mask("SigBlk");
+  const uint64_t ignored = mask("SigIgn");
+  const uint64_t fatal = ~mask("SigCgt") & ~kHarmless;
+  // A thread that is already dying has its signal behind it.
+  return (pending & ~ignored & (fatal | kAsksForEnd)) != 0 || killed_by_signal(tid);
+}
+
+bool has_open(pid_t tid, uint64_t ino, std::string_view name) {
+  const std::string folder = concat("/proc/", tid, "/fd");
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
+  if (tid <= 0 || !dir) {
+    return false;
+  }
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_name[0] == '.') {
+      continue;
+    }
+    std::array<char, 4096> target;
+    const std::string link = concat(folder, "/", std::string_view(entry->d_name));
+    const ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
+    if (size <= 0 || !std::string_view(target.data(), static_cast<size_t>(size)).ends_with(name)) {
+      continue;
+    }
+    const std::string fdinfo =
+        read_proc(concat("/proc/", tid, "/fdinfo/", std::string_view(entry->d_name)));
+    if (parse_number(field(fdinfo, "ino"), 10) == ino) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace cpaway::fs

@@ -1,0 +1,28 @@
+// What /proc says of the program behind a request. Everything answers "no" where it cannot be seen
+// (another pid namespace, the thread already gone).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cpaway::fs {
+
+// True for a thread that is exiting because a signal killed it: the flags in /proc/PID/stat hold
+// PF_EXITING (0x4) and PF_SIGNALED (0x400), see include/linux/sched.h.
+[[nodiscard]] bool killed_by_signal(pid_t tid);
+
+// As in /proc/PID/comm: 15 characters at most.
+[[nodiscard]] std::string program_name(pid_t tid);
+
+// True where a pending signal should free the thread from a wait: SIGKILL, any that ends the
+// program by default, and the ones by which a person asks for an end (SIGINT, SIGTERM, SIGHUP,
+// SIGQUIT) even where the program catches them.
+[[nodiscard]] bool decisive_signal_pending(pid_t tid);
+
+// True where the process has a descriptor open on the inode `ino` whose path ends in `name`.
+[[nodiscard]] bool has_open(pid_t tid, uint64_t ino, std::string_view name);
+
+}  // namespace cpaway::fs

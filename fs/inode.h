@@ -1,0 +1,75 @@
+// What the mount knows of one remote file, or of one that a program is just creating.
+//
+// Names and parents are the InodeTable's, under its lock. Everything else is under the inode's own
+// mutex, which is never held across a reply, a submit, or a call into the table.
+#pragma once
+
+#include <compare>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/mutex.h"
+#include "engine/upload/in_place_writer.h"
+#include "engine/upload/upload.h"
+#include "engine/wire/message.h"
+
+namespace cpaway::fs {
+
+// Which file on the remote host; the time of birth tells a reused inode number apart.
+struct RemoteKey {
+  uint64_t dev = 0;
+  uint64_t ino = 0;
+  int64_t btime_s = 0;
+  uint32_t btime_ns = 0;
+  auto operator<=>(const RemoteKey&) const = default;
+
+  [[nodiscard]] static RemoteKey of(const wire::Attr& attr) {
+    return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds};
+  }
+};
+
+struct OpenFile;
+
+// A new version that is being written and is not committed yet.
+struct Staged {
+  std::shared_ptr<upload::Upload> upload;
+  wire::Placement placement;  // what commit will set; its path is filled in then
+  bool is_new = false;        // the name does not exist on the remote host
+  bool committing = false;    // writes wait for the end of it
+  bool unlinked = false;      // nothing to commit to: lives until the last close
+  bool abandoned = false;     // its program was killed: given up at the last close
+};
+
+struct Inode {
+  explicit Inode(uint64_t node_id, uint64_t ino) : id(node_id), shown_ino(ino) {}
+
+  const uint64_t id;         // the kernel's name for it
+  const uint64_t shown_ino;  // st_ino, for as long as the kernel knows the inode
+
+  Mutex mutex;
+  wire::Attr attr CPAWAY_GUARDED_BY(mutex);
+  int64_t attr_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // monotonic; attr is asked for after it
+  uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;     // of changes made through this mount
+  std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);
+  std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
+  uint32_t open_writers CPAWAY_GUARDED_BY(mutex) = 0;  // handles open for writing
+  // In-place writing, from the first such write to the last close of a writer.
+  std::shared_ptr<upload::InPlaceWriter> writer CPAWAY_GUARDED_BY(mutex);
+  uint32_t writer_handle CPAWAY_GUARDED_BY(mutex) = 0;  // at the agent
+  // Opens of it, closed ones among them until the next is added.
+  std::vector<std::weak_ptr<OpenFile>> open_files CPAWAY_GUARDED_BY(mutex);
+  // Counts versions that took the name: read handles opened before are reopened.
+  uint64_t version CPAWAY_GUARDED_BY(mutex) = 0;
+  // Of the last commit through this mount, with what it was computed of.
+  std::optional<hash::Sha256Value> sha256 CPAWAY_GUARDED_BY(mutex);
+  wire::Attr sha256_attr CPAWAY_GUARDED_BY(mutex);
+  // What the page cache was filled from: size, mtime and ctime at the last open.
+  wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
+};
+
+using InodePtr = std::shared_ptr<Inode>;
+
+}  // namespace cpaway::fs

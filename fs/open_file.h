@@ -1,0 +1,42 @@
+// What stands behind a file descriptor of a program on the mount.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/mutex.h"
+#include "fs/inode.h"
+
+namespace cpaway::fs {
+
+// One open(2) of a regular file.
+struct OpenFile {
+  OpenFile(InodePtr i, bool w) : inode(std::move(i)), writes(w) {}
+
+  const InodePtr inode;
+  const bool writes;  // open for writing
+  // Created, truncated or written through this handle: its close is a commit.
+  std::atomic<bool> touched{false};
+
+  Mutex mutex;
+  uint32_t remote_handle CPAWAY_GUARDED_BY(mutex) = 0;  // for reading; 0: not open at the agent
+  uint64_t version CPAWAY_GUARDED_BY(mutex) = 0;        // Inode::version that it was opened at
+};
+
+// One opendir(3). Entries are kept as the agent listed them, so that an offset means the same
+// entry for the life of the stream, whatever happens to the directory meanwhile.
+struct DirStream {
+  explicit DirStream(InodePtr i, uint32_t handle) : inode(std::move(i)), remote_handle(handle) {}
+
+  const InodePtr inode;
+  const uint32_t remote_handle;
+
+  Mutex mutex;
+  std::vector<wire::DirEntry> entries CPAWAY_GUARDED_BY(mutex);  // "." and ".." are the first
+  bool complete CPAWAY_GUARDED_BY(mutex) = false;
+  bool restart CPAWAY_GUARDED_BY(mutex) = false;  // rewinddir: the next page is the first again
+};
+
+}  // namespace cpaway::fs

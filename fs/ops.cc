@@ -1,0 +1,236 @@
+#include "fs/ops.h"
+
+#include <cerrno>
+#include <exception>
+#include <string>
+
+#include "engine/base/log.h"
+
+namespace cpaway::fs {
+namespace {
+
+// A write that the kernel sends is at most this; Linux takes 256 pages at most.
+constexpr unsigned kMaxWrite = 1U << 20U;
+
+// Libraries may throw (allocation); the kernel gets an answer all the same, from Reply's end.
+template <class Call>
+void serve(fuse_req_t req, Call call) {
+  auto& context = *static_cast<OpsContext*>(fuse_req_userdata(req));
+  const Reply reply(req, context.interrupts);
+  try {
+    call(context.vfs, reply);
+  } catch (const std::exception& error) {
+    log::error("internal error: ", error.what());
+    reply.error(EIO);
+  }
+}
+
+void op_init(void* /*userdata*/, fuse_conn_info* connection) {
+  connection->max_write = kMaxWrite;
+  connection->max_readahead = kMaxWrite;
+  connection->max_background = 64;
+  connection->congestion_threshold = 48;
+  connection->time_gran = 1;
+  // Other hosts change these files, too: what the kernel caches for writing would not be safe.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE);
+  const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
+                          FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
+                          FUSE_CAP_READDIRPLUS_AUTO;
+  connection->want |= connection->capable & wanted;
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.lookup(reply, parent, name); });
+}
+
+Vfs& vfs_of(fuse_req_t req) {
+  return static_cast<OpsContext*>(fuse_req_userdata(req))->vfs;
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count) {
+  vfs_of(req).forget(ino, count);
+  fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
+  for (size_t i = 0; i < count; ++i) {
+    vfs_of(req).forget(forgets[i].ino, forgets[i].nlookup);
+  }
+  fuse_reply_none(req);
+}
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info* /*file*/) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.getattr(reply, ino); });
+}
+
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int to_set,
+                fuse_file_info* /*file*/) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.setattr(reply, ino, *attr, to_set); });
+}
+
+void op_readlink(fuse_req_t req, fuse_ino_t ino) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.readlink(reply, ino); });
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.mknod(reply, parent, name, mode, rdev); });
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.mkdir(reply, parent, name, mode); });
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.unlink(reply, parent, name); });
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.rmdir(reply, parent, name); });
+}
+
+void op_symlink(fuse_req_t req, const char* text, fuse_ino_t parent, const char* name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.symlink(reply, text, parent, name); });
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+               const char* new_name, unsigned flags) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.rename(reply, parent, name, new_parent, new_name, flags);
+  });
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char* new_name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.link(reply, ino, new_parent, new_name); });
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.open(reply, ino, *file); });
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
+               fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.create(reply, parent, name, mode, *file); });
+}
+
+void op_read(fuse_req_t req, fuse_ino_t /*ino*/, size_t size, off_t offset, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.read(reply, file->fh, static_cast<uint64_t>(offset), static_cast<uint32_t>(size));
+  });
+}
+
+void op_write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, size_t size, off_t offset,
+              fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.write(reply, file->fh, static_cast<uint64_t>(offset),
+              as_bytes(std::string_view(data, size)));
+  });
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.flush(reply, file->fh); });
+}
+
+void op_release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.release(reply, file->fh); });
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t /*ino*/, int data_only, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.fsync(reply, file->fh, data_only != 0); });
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.opendir(reply, ino, *file); });
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t /*ino*/, size_t size, off_t offset,
+                fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.readdir(reply, file->fh, static_cast<uint64_t>(offset), size, false);
+  });
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t /*ino*/, size_t size, off_t offset,
+                    fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.readdir(reply, file->fh, static_cast<uint64_t>(offset), size, true);
+  });
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.releasedir(reply, file->fh); });
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t /*ino*/, int data_only, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.fsyncdir(reply, file->fh, data_only != 0); });
+}
+
+void op_statfs(fuse_req_t req, fuse_ino_t ino) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.statfs(reply, ino == 0 ? 1 : ino); });
+}
+
+void op_access(fuse_req_t req, fuse_ino_t ino, int mask) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.access(reply, ino, mask); });
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char* name, size_t size) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.getxattr(reply, ino, name, size); });
+}
+
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.listxattr(reply, ino, size); });
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char* name, const char* value, size_t size,
+                 int flags) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.setxattr(reply, ino, name, as_bytes(std::string_view(value, size)), flags);
+  });
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.removexattr(reply, ino, name); });
+}
+
+}  // namespace
+
+const fuse_lowlevel_ops& fuse_ops() {
+  static const fuse_lowlevel_ops ops = [] {
+    fuse_lowlevel_ops out{};
+    out.init = op_init;
+    out.lookup = op_lookup;
+    out.forget = op_forget;
+    out.forget_multi = op_forget_multi;
+    out.getattr = op_getattr;
+    out.setattr = op_setattr;
+    out.readlink = op_readlink;
+    out.mknod = op_mknod;
+    out.mkdir = op_mkdir;
+    out.unlink = op_unlink;
+    out.rmdir = op_rmdir;
+    out.symlink = op_symlink;
+    out.rename = op_rename;
+    out.link = op_link;
+    out.open = op_open;
+    out.create = op_create;
+    out.read = op_read;
+    out.write = op_write;
+    out.flush = op_flush;
+    out.release = op_release;
+    out.fsync = op_fsync;
+    out.opendir = op_opendir;
+    out.readdir = op_readdir;
+    out.readdirplus = op_readdirplus;
+    out.releasedir = op_releasedir;
+    out.fsyncdir = op_fsyncdir;
+    out.statfs = op_statfs;
+    out.access = op_access;
+    out.getxattr = op_getxattr;
+    out.listxattr = op_listxattr;
+    out.setxattr = op_setxattr;
+    out.removexattr = op_removexattr;
+    return out;
+  }();
+  return ops;
+}
+
+}  // namespace cpaway::fs

@@ -1,0 +1,208 @@
+// The filesystem's semantics: one method for each FUSE operation, each given a Reply that it
+// answers now or from a completion. No method waits for the network.
+//
+// Files by family: vfs_lookup.cc (names and attributes), vfs_name.cc (changes to directories),
+// vfs_open.cc (open, create, close), vfs_commit.cc (the end of a staged upload), vfs_data.cc (read
+// and write), vfs_dir.cc, vfs_xattr.cc. Rules and lock order: fs/DESIGN.md.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/base/clock.h"
+#include "engine/base/executor.h"
+#include "engine/client/requester.h"
+#include "engine/upload/upload.h"
+#include "engine/upload/window.h"
+#include "fs/attr_map.h"
+#include "fs/handle_table.h"
+#include "fs/inode_table.h"
+#include "fs/mount.h"
+#include "fs/notifier.h"
+#include "fs/open_file.h"
+#include "fs/reply.h"
+#include "fs/transfer_list.h"
+
+namespace cpaway::fs {
+
+class Vfs {
+ public:
+  // `agent` and `notifier` outlive it.
+  Vfs(const Options& options, client::Requester& agent, const wire::Hello::Answer& hello,
+      Notifier& notifier);
+  ~Vfs();
+  Vfs(const Vfs&) = delete;
+  Vfs& operator=(const Vfs&) = delete;
+
+  void lookup(const Reply& reply, uint64_t parent, std::string_view name);
+  void forget(uint64_t id, uint64_t count) { inodes_.forget(id, count); }
+  void getattr(const Reply& reply, uint64_t id);
+  // `to_set` holds FUSE_SET_ATTR_* bits.
+  void setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set);
+  void access(const Reply& reply, uint64_t id, int mask);
+  void readlink(const Reply& reply, uint64_t id);
+  void statfs(const Reply& reply, uint64_t id);
+
+  void mknod(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
+             uint64_t rdev);
+  void mkdir(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode);
+  void symlink(const Reply& reply, std::string_view text, uint64_t parent, std::string_view name);
+  void link(const Reply& reply, uint64_t id, uint64_t parent, std::string_view name);
+  void unlink(const Reply& reply, uint64_t parent, std::string_view name);
+  void rmdir(const Reply& reply, uint64_t parent, std::string_view name);
+  void rename(const Reply& reply, uint64_t from, std::string_view name, uint64_t to,
+              std::string_view new_name, unsigned flags);
+
+  void create(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
+              const fuse_file_info& file);
+  void open(const Reply& reply, uint64_t id, const fuse_file_info& file);
+  void flush(const Reply& reply, uint64_t handle);
+  void fsync(const Reply& reply, uint64_t handle, bool data_only);
+  void release(const Reply& reply, uint64_t handle);
+  void read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size);
+  void write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data);
+
+  void opendir(const Reply& reply, uint64_t id, const fuse_file_info& file);
+  void readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t size, bool plus);
+  void releasedir(const Reply& reply, uint64_t handle);
+  void fsyncdir(const Reply& reply, uint64_t handle, bool data_only);
+
+  void getxattr(const Reply& reply, uint64_t id, std::string_view name, size_t size);
+  void listxattr(const Reply& reply, uint64_t id, size_t size);
+  void setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteSpan value, int flags);
+  void removexattr(const Reply& reply, uint64_t id, std::string_view name);
+
+  // Commits or gives up what is still staged, as at the last close, and waits for it.
+  void drain(int64_t timeout_ms);
+  [[nodiscard]] MountReport report();
+
+ private:
+  using Job = std::function<void()>;
+  using AttrDone = std::function<void(Result<wire::Attr>)>;
+  using StatusDone = std::function<void(Status)>;
+
+  // ---- names and attributes (vfs_lookup.cc)
+  // Null, and the reply answered with ESTALE, where the kernel names an inode that is not there.
+  [[nodiscard]] InodePtr find_inode(const Reply& reply, uint64_t id);
+  // The path of a name; answers the reply where there can be none.
+  [[nodiscard]] std::optional<std::string> find_path(const Reply& reply, const InodePtr& parent,
+                                                     std::string_view name);
+  // The inode as the agent knows it: an open handle where there is one, else the path.
+  [[nodiscard]] std::optional<wire::Target> target_of(const InodePtr& inode);
+  void reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
+                   const wire::Attr& attr);
+  void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
+  [[nodiscard]] fuse_entry_param entry_of(const Inode& inode, const wire::Attr& attr) const;
+  // Attributes for now: local where they are known, else the agent's.
+  void with_attr(const InodePtr& inode, AttrDone done);
+  void fetch_attr(const InodePtr& inode, AttrDone done);
+  // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
+  void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
+  [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);
+  void setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
+  void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
+
+  // ---- changes to directories (vfs_name.cc)
+  template <class Request>
+  void make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
+                  const Request& request);
+  void unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                     const InodePtr& inode);
+  void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
+                     const InodePtr& to, const std::string& new_name, unsigned flags);
+  void forget_attr(const InodePtr& inode);
+  void hold_open(const InodePtr& inode);
+
+  // ---- open files (vfs_open.cc)
+  [[nodiscard]] uint32_t next_handle() { return next_handle_++; }
+  [[nodiscard]] std::shared_ptr<OpenFile> find_file(const Reply& reply, uint64_t handle);
+  // Registers the open file and answers; takes everything back where the kernel is not interested.
+  void reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
+                  const fuse_file_info& info);
+  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes);
+  [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
+  void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info);
+  void close_file(const std::shared_ptr<OpenFile>& file);
+  void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                  const fuse_file_info& file);
+  void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                       const wire::Attr& parent, const fuse_file_info& file);
+  void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                    const fuse_file_info& file, bool truncate);
+  void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
+                    const std::string& name, uint32_t mode, const fuse_file_info& file);
+  void stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive)
+      CPAWAY_REQUIRES(inode.mutex);
+  [[nodiscard]] upload::Context upload_context();
+  // Opens the file at the agent for reading, unless it is open at this version.
+  [[nodiscard]] Result<uint32_t> read_handle(OpenFile& file);
+  // The in-place writer, opened at the agent on its first use.
+  [[nodiscard]] Result<std::shared_ptr<upload::InPlaceWriter>> in_place_writer(
+      const InodePtr& inode);
+  void close_remote(uint32_t handle);
+  void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
+                   uint32_t size);
+
+  // ---- the end of a staged upload (vfs_commit.cc)
+  // Runs `job` now, or when the commit in progress has ended.
+  void when_settled(const InodePtr& inode, Job job);
+  // Commits what is staged, if anything is and it has a name.
+  void commit(const InodePtr& inode, bool durable, StatusDone done);
+  void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
+                     const StatusDone& done);
+  // Gives up what is staged: the old file, or nothing, is what the mount shows again.
+  void abandon(const InodePtr& inode);
+  void vanish(const InodePtr& inode);
+  [[nodiscard]] bool killed_while_copying(pid_t caller) const;
+  // False where the flush is of a descriptor that the program still has under another number, with
+  // nothing written yet: a shell that redirects.
+  [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
+  void end_writing(const InodePtr& inode);
+  void drain_in_place(const InodePtr& inode, StatusDone done);
+
+  // ---- directories (vfs_dir.cc)
+  void fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,
+                  size_t size, bool plus);
+  void reply_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,
+                  size_t size, bool plus);
+  void add_staged_entries(DirStream& stream) CPAWAY_REQUIRES(stream.mutex);
+  struct Page {
+    std::vector<char> bytes;
+    size_t used = 0;
+    std::vector<uint64_t> counted;  // inodes of which the page counts a lookup
+  };
+  [[nodiscard]] InodePtr intern_listed(const DirStream& stream, const wire::DirEntry& entry,
+                                       wire::Attr& shown);
+  void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)
+      CPAWAY_REQUIRES(stream.mutex);
+
+  // ---- xattrs (vfs_xattr.cc)
+  static void reply_value(const Reply& reply, ByteSpan value, size_t size);
+  void reply_sha256(const Reply& reply, const InodePtr& inode, size_t size);
+  void reply_state(const Reply& reply, const InodePtr& inode, size_t size);
+
+  const Options options_;
+  client::Requester& agent_;
+  Notifier& notifier_;
+  const AttrMap map_;
+  InodeTable inodes_;
+  HandleTable<OpenFile> files_;
+  HandleTable<DirStream> dirs_;
+  TransferList transfers_;
+  std::atomic<uint32_t> next_handle_{1};
+  upload::Window window_;
+
+  Mutex drain_mutex_;
+  CondVar drained_;
+  uint64_t commits_running_ CPAWAY_GUARDED_BY(drain_mutex_) = 0;
+
+  // Last, so that its threads end before what they use.
+  Executor workers_;
+};
+
+}  // namespace cpaway::fs

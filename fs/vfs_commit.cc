@@ -1,0 +1,300 @@
+// The end of a staged upload: flush, fsync, last close, kill, failure.
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/base/log.h"
+#include "fs/caller.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+
+void Vfs::when_settled(const InodePtr& inode, Job job) {
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged && inode->staged->committing) {
+      inode->after_commit.push_back(std::move(job));
+      return;
+    }
+  }
+  job();
+}
+
+bool Vfs::killed_while_copying(pid_t caller) const {
+  if (!killed_by_signal(caller)) {
+    return false;
+  }
+  const std::string name = program_name(caller);
+  return std::find(options_.copying_programs.begin(), options_.copying_programs.end(), name) !=
+         options_.copying_programs.end();
+}
+
+bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
+  const auto name = inodes_.name(*inode);
+  return !name || !has_open(caller, inode->shown_ino, name->second);
+}
+
+void Vfs::flush(const Reply& reply, uint64_t handle) {
+  const auto file = find_file(reply, handle);
+  if (!file) {
+    return;
+  }
+  const InodePtr& inode = file->inode;
+  if (!file->writes) {
+    reply.ok();
+    return;
+  }
+  bool staged = false;
+  bool written = false;
+  {
+    const MutexLock lock(inode->mutex);
+    staged = inode->staged.has_value();
+    written = staged && inode->staged->upload->progress().written > 0;
+  }
+  const auto answer = [reply](const Status& status) {
+    if (status) {
+      reply.ok();
+    } else {
+      reply.error(status.error());
+    }
+  };
+  if (!staged) {
+    drain_in_place(inode, answer);
+    return;
+  }
+  if (killed_while_copying(reply.caller())) {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged && !inode->staged->committing) {
+      inode->staged->abandoned = true;
+    }
+    reply.ok();
+    return;
+  }
+  if (!file->touched || (!written && !is_last_close(reply.caller(), inode))) {
+    reply.ok();
+    return;
+  }
+  commit(inode, false, answer);
+}
+
+// A staged file is committed, and on the disk; later writes to the handle go in place.
+void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
+  const auto file = find_file(reply, handle);
+  if (!file) {
+    return;
+  }
+  const InodePtr& inode = file->inode;
+  bool staged = false;
+  {
+    const MutexLock lock(inode->mutex);
+    staged = inode->staged && !inode->staged->unlinked;
+  }
+  if (staged) {
+    commit(inode, true, [reply](const Status& status) {
+      if (status) {
+        reply.ok();
+      } else {
+        reply.error(status.error());
+      }
+    });
+    return;
+  }
+  drain_in_place(inode, [this, reply, inode, data_only](const Status& drained) {
+    const auto target = target_of(inode);
+    if (!drained || !target) {
+      reply.error(drained ? 0 : EIO);
+      return;
+    }
+    client::call(agent_, wire::FSync{*target, data_only},
+                 [reply](const Result<wire::Empty>& answer) {
+                   if (answer) {
+                     reply.ok();
+                   } else {
+                     reply.error(answer.error());
+                   }
+                 });
+  });
+}
+
+void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done) {
+  std::shared_ptr<upload::Upload> upload;
+  wire::Placement placement;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged && inode->staged->committing) {
+      inode->after_commit.emplace_back(
+          [this, inode, durable, done = std::move(done)] { commit(inode, durable, done); });
+      return;
+    }
+    if (inode->staged && !inode->staged->unlinked && !inode->staged->abandoned) {
+      inode->staged->committing = true;
+      upload = inode->staged->upload;
+      placement = inode->staged->placement;
+    }
+  }
+  if (!upload) {
+    done({});
+    return;
+  }
+  placement.path = inodes_.path(*inode).value_or("");
+  transfers_.committing(*upload, placement.path);
+  {
+    const MutexLock lock(drain_mutex_);
+    ++commits_running_;
+  }
+  upload->commit(std::move(placement), durable,
+                 [this, inode, done = std::move(done)](Result<wire::CommitAnswer> answer) {
+                   finish_commit(inode, std::move(answer), done);
+                 });
+}
+
+void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
+                        const StatusDone& done) {
+  if (answer) {
+    inodes_.set_key(inode, RemoteKey::of(answer->attr));
+  }
+  std::vector<Job> waiting;
+  Staged staged;
+  {
+    const MutexLock lock(inode->mutex);
+    staged = std::move(*inode->staged);
+    inode->staged.reset();
+    waiting.swap(inode->after_commit);
+    ++inode->change_count;
+    if (answer) {
+      inode->attr = answer->attr;
+      inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+      inode->cached_attr = answer->attr;
+      ++inode->version;
+      if (answer->sha256 != hash::Sha256Value{}) {
+        inode->sha256 = answer->sha256;
+        inode->sha256_attr = answer->attr;
+      }
+    } else {
+      inode->attr_deadline_ms = 0;
+    }
+  }
+  transfers_.finish(*staged.upload, answer);
+  if (answer) {
+    notifier_.invalidate_inode(inode->id, false);
+  } else {
+    log::warning("not committed: ", answer.error().to_string());
+    staged.upload->cancel();
+    if (staged.is_new) {
+      vanish(inode);
+    } else {
+      notifier_.invalidate_inode(inode->id, true);
+    }
+  }
+  done(answer ? Status() : Status(fail(answer.error())));
+  for (const Job& job : waiting) {
+    job();
+  }
+  const MutexLock lock(drain_mutex_);
+  --commits_running_;
+  drained_.notify_all();
+}
+
+void Vfs::abandon(const InodePtr& inode) {
+  std::optional<Staged> staged;
+  {
+    const MutexLock lock(inode->mutex);
+    if (!inode->staged || inode->staged->committing) {
+      return;
+    }
+    staged.swap(inode->staged);
+    inode->attr_deadline_ms = 0;
+    ++inode->change_count;
+  }
+  staged->upload->cancel();
+  transfers_.finish(*staged->upload, fail(Errc::cancelled, "given up"));
+  if (staged->is_new) {
+    vanish(inode);
+  } else {
+    notifier_.invalidate_inode(inode->id, true);
+  }
+}
+
+// The name was only ever here.
+void Vfs::vanish(const InodePtr& inode) {
+  if (const auto name = inodes_.name(*inode)) {
+    inodes_.remove_name(*name->first, name->second);
+    notifier_.invalidate_entry(name->first->id, name->second);
+  }
+}
+
+// After the last close of a handle that could write.
+void Vfs::end_writing(const InodePtr& inode) {
+  bool give_up = false;
+  bool staged = false;
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  {
+    const MutexLock lock(inode->mutex);
+    staged = inode->staged.has_value();
+    give_up = staged && (inode->staged->abandoned || inode->staged->unlinked);
+    writer = inode->writer;
+  }
+  if (give_up) {
+    abandon(inode);
+  } else if (staged) {
+    // No flush took it: the last descriptor went without close(2), or after a redirection.
+    commit(inode, false, [](const Status& status) {
+      if (!status) {
+        log::error("lost after its last close: ", status.error().to_string());
+      }
+    });
+  }
+  if (writer) {
+    writer->drain([this, inode, writer](const Status& status) {
+      if (!status) {
+        log::error("lost after its last close: ", status.error().to_string());
+      }
+      uint32_t handle = 0;
+      {
+        const MutexLock lock(inode->mutex);
+        if (inode->open_writers == 0 && inode->writer == writer) {
+          inode->writer = nullptr;
+          handle = std::exchange(inode->writer_handle, 0);
+        }
+      }
+      close_remote(handle);
+    });
+  }
+}
+
+void Vfs::drain_in_place(const InodePtr& inode, StatusDone done) {
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  {
+    const MutexLock lock(inode->mutex);
+    writer = inode->writer;
+  }
+  if (writer) {
+    writer->drain(std::move(done));
+  } else {
+    done({});
+  }
+}
+
+void Vfs::drain(int64_t timeout_ms) {
+  for (const InodePtr& inode : inodes_.all()) {
+    abandon(inode);
+  }
+  const int64_t deadline_ms = system_clock().now_ms() + timeout_ms;
+  const MutexLock lock(drain_mutex_);
+  while (commits_running_ > 0) {
+    const int64_t left_ms = deadline_ms - system_clock().now_ms();
+    if (left_ms <= 0) {
+      log::error(commits_running_, " commits were still running when the mount ended");
+      return;
+    }
+    drained_.wait_for_ms(drain_mutex_, left_ms);
+  }
+}
+
+MountReport Vfs::report() {
+  MountReport report;
+  transfers_.fill(report);
+  report.window_used = window_.used();
+  return report;
+}
+
+}  // namespace cpaway::fs

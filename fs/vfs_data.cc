@@ -1,0 +1,111 @@
+// Reading and writing.
+#include <algorithm>
+#include <cerrno>
+
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+
+void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data) {
+  const auto file = find_file(reply, handle);
+  if (!file) {
+    return;
+  }
+  const InodePtr& inode = file->inode;
+  const auto answer = [reply, size = data.size()](const Status& status) {
+    if (status) {
+      reply.written(size);
+    } else {
+      reply.error(status.error());
+    }
+  };
+  file->touched = true;
+  std::shared_ptr<upload::Upload> upload;
+  {
+    const MutexLock lock(inode->mutex);
+    ++inode->change_count;
+    if (inode->staged && inode->staged->committing) {
+      // The kernel's buffer is gone when this returns.
+      inode->after_commit.emplace_back(
+          [this, reply, handle, offset, copy = Bytes(data.begin(), data.end())] {
+            write(reply, handle, offset, copy);
+          });
+      return;
+    }
+    if (inode->staged) {
+      upload = inode->staged->upload;
+      inode->staged->abandoned = false;
+      inode->attr.mtime = now_time();
+      inode->attr.ctime = inode->attr.mtime;
+    } else {
+      inode->attr_deadline_ms = 0;
+      inode->sha256.reset();
+    }
+  }
+  if (upload) {
+    upload->write(offset, data, answer);
+    return;
+  }
+  const auto writer = in_place_writer(inode);
+  if (writer) {
+    (*writer)->write(offset, data, answer);
+  } else {
+    reply.error(writer.error());
+  }
+}
+
+void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size) {
+  const auto file = find_file(reply, handle);
+  if (!file) {
+    return;
+  }
+  size = std::min(size, wire::kBlockSize);
+  when_settled(file->inode, [this, reply, file, offset, size] {
+    std::shared_ptr<upload::Upload> upload;
+    {
+      const MutexLock lock(file->inode->mutex);
+      if (file->inode->staged) {
+        upload = file->inode->staged->upload;
+      }
+    }
+    if (!upload) {
+      // Writes in place come first: what was written is what is read.
+      drain_in_place(file->inode, [this, reply, file, offset, size](const Status& drained) {
+        if (drained) {
+          read_remote(reply, file, offset, size);
+        } else {
+          reply.error(drained.error());
+        }
+      });
+      return;
+    }
+    upload->read(offset, size, [reply](const Result<Bytes>& bytes) {
+      if (bytes) {
+        reply.data(*bytes);
+      } else {
+        reply.error(bytes.error());
+      }
+    });
+  });
+}
+
+void Vfs::read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
+                      uint32_t size) {
+  const auto handle = read_handle(*file);
+  if (!handle) {
+    reply.error(handle.error());
+    return;
+  }
+  client::call_bulk(agent_, wire::Read{*handle, offset, size},
+                    [reply, size](const Result<client::WithBulk<wire::Empty>>& answer) {
+                      if (!answer) {
+                        reply.error(answer.error());
+                      } else if (answer->bulk.size() > size) {
+                        reply.error(EIO);
+                      } else {
+                        reply.data(answer->bulk);
+                      }
+                    });
+}
+
+}  // namespace cpaway::fs

@@ -1,0 +1,236 @@
+// Listing directories.
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <unordered_set>
+
+#include "engine/base/log.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+namespace {
+
+// A name that the agent gives is shown to programs: it must be one.
+bool valid_name(const std::string& name) {
+  return !name.empty() && name.size() <= 255 && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos && name != "." && name != "..";
+}
+
+}  // namespace
+
+void Vfs::opendir(const Reply& reply, uint64_t id, const fuse_file_info& file) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  const auto path = inodes_.path(*inode);
+  if (!path) {
+    reply.error(ENOENT);
+    return;
+  }
+  const uint32_t handle = next_handle();
+  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenDirectory, 0},
+               [this, reply, inode, handle, file](const Result<wire::Attr>& attr) {
+                 if (!attr) {
+                   close_remote(handle);
+                   reply.error(attr.error());
+                   return;
+                 }
+                 fuse_file_info out = file;
+                 out.fh = dirs_.add(std::make_shared<DirStream>(inode, handle));
+                 if (!reply.open(out)) {
+                   static_cast<void>(dirs_.take(out.fh));
+                   close_remote(handle);
+                 }
+               });
+}
+
+void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t size, bool plus) {
+  const auto stream = dirs_.find(handle);
+  if (!stream) {
+    reply.error(EBADF);
+    return;
+  }
+  bool ready = false;
+  {
+    const MutexLock lock(stream->mutex);
+    if (offset == 0) {
+      // From the start, or rewinddir: what is there now.
+      stream->restart = !stream->entries.empty();
+      stream->entries.clear();
+      stream->complete = false;
+      wire::DirEntry dot;
+      dot.name = ".";
+      dot.attr.mode = S_IFDIR;
+      dot.attr.ino = stream->inode->shown_ino;
+      wire::DirEntry dot_dot = dot;
+      dot_dot.name = "..";
+      stream->entries.push_back(std::move(dot));
+      stream->entries.push_back(std::move(dot_dot));
+    }
+    ready = offset < stream->entries.size() && offset > 0;
+    ready = ready || stream->complete;
+  }
+  if (ready) {
+    reply_page(reply, stream, offset, size, plus);
+  } else {
+    fetch_page(reply, stream, offset, size, plus);
+  }
+}
+
+void Vfs::fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,
+                     size_t size, bool plus) {
+  bool restart = false;
+  {
+    const MutexLock lock(stream->mutex);
+    restart = std::exchange(stream->restart, false);
+  }
+  client::call(agent_, wire::ReadDir{stream->remote_handle, restart},
+               [this, reply, stream, offset, size, plus](Result<wire::ReadDir::Answer> answer) {
+                 if (!answer) {
+                   reply.error(answer.error());
+                   return;
+                 }
+                 bool more = false;
+                 {
+                   const MutexLock lock(stream->mutex);
+                   for (wire::DirEntry& entry : answer->entries) {
+                     if (valid_name(entry.name)) {
+                       stream->entries.push_back(std::move(entry));
+                     }
+                   }
+                   stream->complete = answer->end;
+                   if (stream->complete) {
+                     add_staged_entries(*stream);
+                   }
+                   more = !stream->complete && offset >= stream->entries.size();
+                 }
+                 if (more) {
+                   fetch_page(reply, stream, offset, size, plus);
+                 } else {
+                   reply_page(reply, stream, offset, size, plus);
+                 }
+               });
+}
+
+// Files that are being created are in no listing of the agent's yet.
+void Vfs::add_staged_entries(DirStream& stream) {
+  std::unordered_set<std::string> listed;
+  for (const auto& [name, inode] : inodes_.children(*stream.inode)) {
+    {
+      const MutexLock lock(inode->mutex);
+      if (!inode->staged || !inode->staged->is_new || inode->staged->abandoned) {
+        continue;
+      }
+    }
+    if (listed.empty()) {
+      for (const wire::DirEntry& entry : stream.entries) {
+        listed.insert(entry.name);
+      }
+    }
+    if (!listed.contains(name)) {
+      wire::DirEntry entry;
+      entry.name = name;
+      entry.attr.mode = S_IFREG;
+      entry.attr.ino = inode->shown_ino;
+      stream.entries.push_back(std::move(entry));
+    }
+  }
+}
+
+// The inode of a listed name, with one lookup counted, and what to show of it. Null where the name
+// was staged when it was listed and is not any more.
+InodePtr Vfs::intern_listed(const DirStream& stream, const wire::DirEntry& entry,
+                            wire::Attr& shown) {
+  InodePtr inode = inodes_.find(*stream.inode, entry.name);
+  std::optional<wire::Attr> known = inode ? known_attr(inode) : std::nullopt;
+  if (known) {
+    inodes_.add_lookup(inode);
+  } else if (entry.attr.nlink == 0) {
+    return nullptr;
+  } else {
+    uint64_t change_count = 0;
+    if (inode) {
+      const MutexLock lock(inode->mutex);
+      change_count = inode->change_count;
+    }
+    inode = inodes_.intern(stream.inode, entry.name, entry.attr);
+    remember_attr(inode, entry.attr, change_count);
+    known = known_attr(inode);
+  }
+  shown = known ? *known : entry.attr;
+  return inode;
+}
+
+// With "plus" the kernel learns attributes, and counts a lookup of each name but "." and "..".
+void Vfs::fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus) {
+  // libfuse formats entries without a look at the request.
+  constexpr fuse_req_t kNoRequest = nullptr;
+  for (uint64_t i = offset; i < stream.entries.size(); ++i) {
+    const wire::DirEntry& entry = stream.entries[i];
+    const std::span<char> room = std::span(page.bytes).subspan(page.used);
+    fuse_entry_param param{};
+    param.attr.st_mode = entry.attr.mode;
+    param.attr.st_ino = entry.attr.ino;
+    const char* name = entry.name.c_str();
+    const size_t needed = plus ? fuse_add_direntry_plus(kNoRequest, nullptr, 0, name, nullptr, 0)
+                               : fuse_add_direntry(kNoRequest, nullptr, 0, name, nullptr, 0);
+    if (needed > room.size()) {
+      return;
+    }
+    const auto next = static_cast<off_t>(i + 1);
+    if (!plus) {
+      fuse_add_direntry(kNoRequest, room.data(), room.size(), name, &param.attr, next);
+    } else {
+      wire::Attr shown;
+      if (const InodePtr inode = i < 2 ? nullptr : intern_listed(stream, entry, shown)) {
+        param = entry_of(*inode, shown);
+        page.counted.push_back(inode->id);
+      }
+      fuse_add_direntry_plus(kNoRequest, room.data(), room.size(), name, &param, next);
+    }
+    page.used += needed;
+  }
+}
+
+void Vfs::reply_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,
+                     size_t size, bool plus) {
+  Page page{std::vector<char>(size), 0, {}};
+  {
+    const MutexLock lock(stream->mutex);
+    fill_page(page, *stream, offset, plus);
+  }
+  if (!reply.data(as_bytes(std::string_view(page.bytes.data(), page.used)))) {
+    for (const uint64_t id : page.counted) {
+      inodes_.forget(id, 1);
+    }
+  }
+}
+
+void Vfs::releasedir(const Reply& reply, uint64_t handle) {
+  const auto stream = dirs_.take(handle);
+  if (!stream) {
+    reply.error(EBADF);
+    return;
+  }
+  close_remote(stream->remote_handle);
+  reply.ok();
+}
+
+void Vfs::fsyncdir(const Reply& reply, uint64_t handle, bool data_only) {
+  const auto stream = dirs_.find(handle);
+  if (!stream) {
+    reply.error(EBADF);
+    return;
+  }
+  client::call(agent_, wire::FSync{wire::Target{stream->remote_handle, {}}, data_only},
+               [reply](const Result<wire::Empty>& answer) {
+                 if (answer) {
+                   reply.ok();
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+}  // namespace cpaway::fs

@@ -1,0 +1,414 @@
+// Names and attributes.
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "engine/wire/names.h"
+#include "fs/errno_map.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+namespace {
+
+constexpr size_t kNameMax = 255;
+
+bool is_local(const std::optional<Staged>& staged) {
+  return staged && !staged->abandoned;
+}
+
+}  // namespace
+
+InodePtr Vfs::find_inode(const Reply& reply, uint64_t id) {
+  InodePtr inode = inodes_.find(id);
+  if (!inode) {
+    reply.error(ESTALE);
+  }
+  return inode;
+}
+
+std::optional<std::string> Vfs::find_path(const Reply& reply, const InodePtr& parent,
+                                          std::string_view name) {
+  if (name.size() > kNameMax) {
+    reply.error(ENAMETOOLONG);
+    return std::nullopt;
+  }
+  auto path = inodes_.path(*parent, name);
+  if (!path) {
+    reply.error(ENOENT);
+  } else if (path->size() >= wire::kMaxString) {
+    reply.error(ENAMETOOLONG);
+    path.reset();
+  }
+  return path;
+}
+
+std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
+  if (auto path = inodes_.path(*inode)) {
+    return wire::Target{0, std::move(*path)};
+  }
+  std::vector<std::shared_ptr<OpenFile>> files;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->writer_handle != 0) {
+      return wire::Target{inode->writer_handle, {}};
+    }
+    for (const auto& weak : inode->open_files) {
+      if (auto file = weak.lock()) {
+        files.push_back(std::move(file));
+      }
+    }
+  }
+  for (const auto& file : files) {
+    const MutexLock lock(file->mutex);
+    if (file->remote_handle != 0) {
+      return wire::Target{file->remote_handle, {}};
+    }
+  }
+  return std::nullopt;
+}
+
+fuse_entry_param Vfs::entry_of(const Inode& inode, const wire::Attr& attr) const {
+  fuse_entry_param entry{};
+  entry.ino = inode.id;
+  entry.generation = 1;
+  entry.attr = map_.to_stat(attr, inode.shown_ino);
+  entry.attr_timeout = kCacheSeconds;
+  entry.entry_timeout = kCacheSeconds;
+  return entry;
+}
+
+// What is being written here is newer than what the agent knows.
+std::optional<wire::Attr> Vfs::known_attr(const InodePtr& inode) {
+  const MutexLock lock(inode->mutex);
+  if (is_local(inode->staged)) {
+    wire::Attr attr = inode->attr;
+    attr.size = inode->staged->upload->size();
+    attr.blocks = (attr.size + 511) / 512;
+    return attr;
+  }
+  if (inode->writer && inode->writer->busy()) {
+    return std::nullopt;
+  }
+  if (system_clock().now_ms() < inode->attr_deadline_ms) {
+    return inode->attr;
+  }
+  return std::nullopt;
+}
+
+void Vfs::remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count) {
+  const MutexLock lock(inode->mutex);
+  if (!is_local(inode->staged) && inode->change_count == change_count) {
+    inode->attr = attr;
+    inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+  }
+}
+
+void Vfs::forget_attr(const InodePtr& inode) {
+  const MutexLock lock(inode->mutex);
+  inode->attr_deadline_ms = 0;
+  ++inode->change_count;
+}
+
+void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
+  if (auto attr = known_attr(inode)) {
+    done(std::move(*attr));
+    return;
+  }
+  // Writes in place reach the agent first: it then knows the size and the times.
+  drain_in_place(inode, [this, inode, done = std::move(done)](const Status& /*later: at fsync*/) {
+    fetch_attr(inode, done);
+  });
+}
+
+void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
+  uint64_t change_count = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    change_count = inode->change_count;
+  }
+  const auto target = target_of(inode);
+  if (!target) {
+    done(fail_os(ESTALE, "no name"));
+    return;
+  }
+  client::call(agent_, wire::GetAttr{*target},
+               [this, inode, change_count, done = std::move(done)](Result<wire::Attr> attr) {
+                 if (attr) {
+                   remember_attr(inode, *attr, change_count);
+                 }
+                 done(std::move(attr));
+               });
+}
+
+void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  if (!parent) {
+    return;
+  }
+  if (wire::is_staging_name(name)) {
+    reply.error(ENOENT);
+    return;
+  }
+  auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  uint64_t change_count = 0;
+  if (const InodePtr known = inodes_.find(*parent, name)) {
+    if (auto attr = known_attr(known)) {
+      inodes_.add_lookup(known);
+      if (!reply.entry(entry_of(*known, *attr))) {
+        inodes_.forget(known->id, 1);
+      }
+      return;
+    }
+    const MutexLock lock(known->mutex);
+    change_count = known->change_count;
+  }
+  client::call(
+      agent_, wire::GetAttr{wire::Target{0, std::move(*path)}},
+      [this, reply, parent, name = std::string(name), change_count](Result<wire::Attr> attr) {
+        if (attr) {
+          const InodePtr inode = inodes_.intern(parent, name, *attr);
+          remember_attr(inode, *attr, change_count);
+          const auto shown = known_attr(inode);
+          if (!reply.entry(entry_of(*inode, shown ? *shown : *attr))) {
+            inodes_.forget(inode->id, 1);
+          }
+          return;
+        }
+        if (errno_of(attr.error()) == ENOENT) {
+          inodes_.remove_name(*parent, name);
+          fuse_entry_param none{};
+          none.entry_timeout = kCacheSeconds;
+          static_cast<void>(reply.entry(none));  // no lookup to take back
+          return;
+        }
+        reply.error(attr.error());
+      });
+}
+
+void Vfs::reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
+                      const wire::Attr& attr) {
+  const InodePtr inode = inodes_.intern(parent, name, attr);
+  {
+    const MutexLock lock(inode->mutex);
+    inode->attr = attr;
+    inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+  }
+  if (!reply.entry(entry_of(*inode, attr))) {
+    inodes_.forget(inode->id, 1);
+  }
+}
+
+void Vfs::reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr) {
+  reply.attr(map_.to_stat(attr, inode->shown_ino), kCacheSeconds);
+}
+
+void Vfs::getattr(const Reply& reply, uint64_t id) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  with_attr(inode, [this, reply, inode](const Result<wire::Attr>& attr) {
+    if (attr) {
+      reply_attr(reply, inode, *attr);
+    } else {
+      reply.error(attr.error());
+    }
+  });
+}
+
+void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  wire::SetAttr change;
+  if ((to_set & FUSE_SET_ATTR_MODE) != 0) {
+    change.mode = attr.st_mode & 07777U;
+  }
+  if ((to_set & FUSE_SET_ATTR_UID) != 0) {
+    change.uid = map_.uid_to_remote(attr.st_uid);
+  }
+  if ((to_set & FUSE_SET_ATTR_GID) != 0) {
+    change.gid = map_.gid_to_remote(attr.st_gid);
+  }
+  if ((to_set & FUSE_SET_ATTR_SIZE) != 0) {
+    change.size = static_cast<uint64_t>(attr.st_size);
+  }
+  change.atime_now = (to_set & FUSE_SET_ATTR_ATIME_NOW) != 0;
+  change.mtime_now = (to_set & FUSE_SET_ATTR_MTIME_NOW) != 0;
+  if ((to_set & FUSE_SET_ATTR_ATIME) != 0 && !change.atime_now) {
+    change.atime = from_timespec(attr.st_atim);
+  }
+  if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) {
+    change.mtime = from_timespec(attr.st_mtim);
+  }
+  when_settled(inode, [this, reply, inode, change] {
+    bool local = false;
+    {
+      const MutexLock lock(inode->mutex);
+      local = is_local(inode->staged);
+    }
+    if (local) {
+      setattr_staged(reply, inode, change);
+    } else {
+      setattr_remote(reply, inode, change);
+    }
+  });
+}
+
+// Kept for the commit. Times that follow from writing are the agent's at commit.
+void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
+  std::shared_ptr<upload::Upload> upload;
+  wire::Attr shown;
+  {
+    const MutexLock lock(inode->mutex);
+    if (!inode->staged) {
+      reply.error(EAGAIN);
+      return;
+    }
+    wire::SetAttr& kept = inode->staged->placement.attr;
+    upload = inode->staged->upload;
+    const wire::Time now = now_time();
+    if (change.mode) {
+      kept.mode = change.mode;
+      inode->attr.mode = (inode->attr.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
+    }
+    if (change.uid) {
+      kept.uid = change.uid;
+      inode->attr.uid = *change.uid;
+    }
+    if (change.gid) {
+      kept.gid = change.gid;
+      inode->attr.gid = *change.gid;
+    }
+    if (change.atime || change.atime_now) {
+      kept.atime = change.atime;
+      kept.atime_now = change.atime_now;
+      inode->attr.atime = change.atime.value_or(now);
+    }
+    if (change.mtime || change.mtime_now) {
+      kept.mtime = change.mtime;
+      kept.mtime_now = change.mtime_now;
+      inode->attr.mtime = change.mtime.value_or(now);
+    }
+    inode->attr.ctime = now;
+    ++inode->change_count;
+    shown = inode->attr;
+  }
+  if (!change.size) {
+    shown.size = upload->size();
+    reply_attr(reply, inode, shown);
+    return;
+  }
+  shown.size = *change.size;
+  upload->truncate(*change.size, [this, reply, inode, shown](const Status& status) {
+    if (status) {
+      reply_attr(reply, inode, shown);
+    } else {
+      reply.error(status.error());
+    }
+  });
+}
+
+void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
+  drain_in_place(inode, [this, reply, inode, change](const Status& drained) {
+    if (!drained) {
+      reply.error(drained.error());
+      return;
+    }
+    const auto target = target_of(inode);
+    if (!target) {
+      reply.error(ESTALE);
+      return;
+    }
+    forget_attr(inode);
+    client::call(agent_, wire::SetAttrRequest{*target, change},
+                 [this, reply, inode](const Result<wire::Attr>& attr) {
+                   if (!attr) {
+                     reply.error(attr.error());
+                     return;
+                   }
+                   {
+                     const MutexLock lock(inode->mutex);
+                     ++inode->change_count;
+                     inode->attr = *attr;
+                     inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+                   }
+                   reply_attr(reply, inode, *attr);
+                 });
+  });
+}
+
+void Vfs::access(const Reply& reply, uint64_t id, int mask) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  with_attr(inode, [reply, mask](const Result<wire::Attr>& attr) {
+    if (!attr) {
+      reply.error(attr.error());
+    } else if ((mask & W_OK) != 0 && (attr->access & wire::kReadOnlyFilesystem) != 0) {
+      reply.error(EROFS);
+    } else {
+      const auto wanted = static_cast<unsigned>(mask) & 7U;
+      reply.error((attr->access & wanted) == wanted ? 0 : EACCES);
+    }
+  });
+}
+
+void Vfs::readlink(const Reply& reply, uint64_t id) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  const auto path = inodes_.path(*inode);
+  if (!path) {
+    reply.error(ENOENT);
+    return;
+  }
+  client::call(agent_, wire::ReadLink{*path},
+               [reply](const Result<wire::ReadLink::Answer>& answer) {
+                 if (!answer) {
+                   reply.error(answer.error());
+                 } else if (answer->text.find('\0') != std::string::npos) {
+                   reply.error(EIO);
+                 } else {
+                   reply.readlink(answer->text);
+                 }
+               });
+}
+
+void Vfs::statfs(const Reply& reply, uint64_t id) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  // A file that is only staged lies in its directory's filesystem.
+  const InodePtr parent = inodes_.parent(*inode);
+  const auto path = inodes_.path(parent ? *parent : *inode);
+  client::call(agent_, wire::StatFs{path.value_or("")},
+               [reply](const Result<wire::StatFs::Answer>& answer) {
+                 if (!answer) {
+                   reply.error(answer.error());
+                   return;
+                 }
+                 struct statvfs out {};
+                 out.f_bsize = answer->block_size;
+                 out.f_frsize = answer->fragment_size;
+                 out.f_blocks = answer->blocks;
+                 out.f_bfree = answer->blocks_free;
+                 out.f_bavail = answer->blocks_available;
+                 out.f_files = answer->files;
+                 out.f_ffree = answer->files_free;
+                 out.f_favail = answer->files_free;
+                 out.f_namemax = answer->name_max;
+                 reply.statfs(out);
+               });
+}
+
+}  // namespace cpaway::fs

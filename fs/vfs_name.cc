@@ -1,0 +1,276 @@
+// Changes to directories.
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "engine/wire/names.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+
+// mknod, mkdir and symlink: the agent makes it and says what it made.
+template <class Request>
+void Vfs::make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
+                     const Request& request) {
+  client::call(agent_, request,
+               [this, reply, parent, name = std::string(name)](const Result<wire::Attr>& attr) {
+                 forget_attr(parent);
+                 if (attr) {
+                   reply_entry(reply, parent, name, *attr);
+                 } else {
+                   reply.error(attr.error());
+                 }
+               });
+}
+
+void Vfs::mknod(const Reply& reply, uint64_t parent_id, std::string_view name, uint32_t mode,
+                uint64_t rdev) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
+  if (path) {
+    make_entry(reply, parent, name, wire::MkNod{*path, mode, rdev});
+  }
+}
+
+void Vfs::mkdir(const Reply& reply, uint64_t parent_id, std::string_view name, uint32_t mode) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
+  if (path) {
+    make_entry(reply, parent, name, wire::MkDir{*path, mode & 07777U});
+  }
+}
+
+void Vfs::symlink(const Reply& reply, std::string_view text, uint64_t parent_id,
+                  std::string_view name) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
+  if (path) {
+    make_entry(reply, parent, name, wire::SymLink{std::string(text), *path});
+  }
+}
+
+// A file that is being written is committed first: a second name needs a first one.
+void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_view name) {
+  const InodePtr inode = find_inode(reply, id);
+  const InodePtr parent = inode ? find_inode(reply, parent_id) : nullptr;
+  const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
+  if (!path) {
+    return;
+  }
+  commit(inode, false,
+         [this, reply, inode, parent, path, name = std::string(name)](const Status& committed) {
+           const auto target = target_of(inode);
+           if (!committed || !target) {
+             reply.error(committed ? os_error(ENOENT, "link") : committed.error());
+             return;
+           }
+           client::call(agent_, wire::Link{*target, *path},
+                        [this, reply, inode, parent, name](const Result<wire::Attr>& attr) {
+                          forget_attr(inode);
+                          forget_attr(parent);
+                          if (attr) {
+                            reply_entry(reply, parent, name, *attr);
+                          } else {
+                            reply.error(attr.error());
+                          }
+                        });
+         });
+}
+
+void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  if (!parent) {
+    return;
+  }
+  const InodePtr inode = inodes_.find(*parent, name);
+  if (!inode) {
+    unlink_remote(reply, parent, std::string(name), nullptr);
+    return;
+  }
+  when_settled(inode, [this, reply, parent, inode, name = std::string(name)] {
+    bool local_only = false;
+    {
+      const MutexLock lock(inode->mutex);
+      if (inode->staged) {
+        local_only = inode->staged->is_new;
+        inode->staged->unlinked = true;
+      }
+      ++inode->change_count;
+    }
+    if (local_only) {
+      inodes_.remove_name(*parent, name);
+      reply.ok();
+      return;
+    }
+    unlink_remote(reply, parent, name, inode);
+  });
+}
+
+void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                        const InodePtr& inode) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  if (inode) {
+    hold_open(inode);
+  }
+  client::call(agent_, wire::Unlink{*path},
+               [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
+                 forget_attr(parent);
+                 if (answer) {
+                   inodes_.remove_name(*parent, name);
+                 }
+                 if (inode) {
+                   const MutexLock lock(inode->mutex);
+                   inode->attr_deadline_ms = 0;
+                   if (answer) {
+                     inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
+                   } else if (inode->staged) {
+                     inode->staged->unlinked = false;
+                   }
+                 }
+                 if (answer) {
+                   reply.ok();
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
+  if (!path) {
+    return;
+  }
+  // Files that are only staged are in it as much as the agent's.
+  if (const InodePtr inode = inodes_.find(*parent, name)) {
+    for (const auto& [child_name, child] : inodes_.children(*inode)) {
+      const MutexLock lock(child->mutex);
+      if (child->staged && child->staged->is_new && !child->staged->abandoned) {
+        reply.error(ENOTEMPTY);
+        return;
+      }
+    }
+  }
+  client::call(agent_, wire::RmDir{*path},
+               [this, reply, parent, name = std::string(name)](const Result<wire::Empty>& answer) {
+                 forget_attr(parent);
+                 if (answer) {
+                   inodes_.remove_name(*parent, name);
+                   reply.ok();
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+// A file that is being written is committed under its old name first; what it replaces, if that is
+// being written too, lives on without a name until its last close.
+void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, uint64_t to_id,
+                 std::string_view new_name, unsigned flags) {
+  const InodePtr from = find_inode(reply, from_id);
+  const InodePtr to = from ? find_inode(reply, to_id) : nullptr;
+  if (!to) {
+    return;
+  }
+  if (wire::is_staging_name(new_name)) {
+    reply.error(EPERM);
+    return;
+  }
+  const auto go_on = [this, reply, from, to, name = std::string(name),
+                      new_name = std::string(new_name), flags](const Status& committed) {
+    if (!committed) {
+      reply.error(committed.error());
+    } else {
+      rename_remote(reply, from, name, to, new_name, flags);
+    }
+  };
+  const InodePtr source = inodes_.find(*from, name);
+  const InodePtr target = inodes_.find(*to, new_name);
+  const auto settle_target = [this, target, go_on, flags](const Status& committed) {
+    if (!committed || !target) {
+      go_on(committed);
+    } else if ((flags & RENAME_EXCHANGE) != 0) {
+      commit(target, false, go_on);
+    } else {
+      when_settled(target, [go_on] { go_on({}); });
+    }
+  };
+  if (source) {
+    commit(source, false, settle_target);
+  } else {
+    settle_target({});
+  }
+}
+
+void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
+                        const InodePtr& to, const std::string& new_name, unsigned flags) {
+  const auto old_path = find_path(reply, from, name);
+  const auto new_path = old_path ? find_path(reply, to, new_name) : std::nullopt;
+  if (!new_path) {
+    return;
+  }
+  const InodePtr target = inodes_.find(*to, new_name);
+  const InodePtr source = inodes_.find(*from, name);
+  const bool exchange = (flags & RENAME_EXCHANGE) != 0;
+  if (target && !exchange) {
+    {
+      const MutexLock lock(target->mutex);
+      if (target->staged && target->staged->is_new && (flags & RENAME_NOREPLACE) != 0) {
+        reply.error(EEXIST);
+        return;
+      }
+    }
+    hold_open(target);
+  }
+  client::call(agent_, wire::Rename{*old_path, *new_path, flags},
+               [this, reply, from, to, name, new_name, target, source,
+                exchange](const Result<wire::Empty>& answer) {
+                 forget_attr(from);
+                 forget_attr(to);
+                 if (!answer) {
+                   reply.error(answer.error());
+                   return;
+                 }
+                 if (source) {
+                   forget_attr(source);
+                 }
+                 if (target && target != source && !exchange) {
+                   forget_attr(target);
+                   const MutexLock lock(target->mutex);
+                   if (target->staged) {
+                     target->staged->unlinked = true;
+                   }
+                 }
+                 inodes_.rename(from, name, to, new_name, exchange);
+                 reply.ok();
+               });
+}
+
+// Before a name goes: what is open keeps the file, so it must be open at the agent.
+void Vfs::hold_open(const InodePtr& inode) {
+  std::vector<std::shared_ptr<OpenFile>> files;
+  bool writers = false;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      return;  // its content is in the staging file
+    }
+    for (const auto& weak : inode->open_files) {
+      if (auto file = weak.lock()) {
+        files.push_back(std::move(file));
+      }
+    }
+    writers = inode->open_writers > 0;
+  }
+  for (const auto& file : files) {
+    ignore(read_handle(*file), "without a name there is nothing to hold");
+  }
+  if (writers) {
+    ignore(in_place_writer(inode), "without a name there is nothing to hold");
+  }
+}
+
+}  // namespace cpaway::fs

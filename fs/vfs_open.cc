@@ -1,0 +1,410 @@
+// Open files: open, create, and what is open at the agent for them.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "engine/base/log.h"
+#include "engine/wire/names.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+namespace {
+
+bool opens_for_writing(int flags) {
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+// The errno for what the agent's user may not do, 0 where it may.
+int access_error(const wire::Attr& attr, uint8_t wanted) {
+  if ((wanted & wire::kMayWrite) != 0 && (attr.access & wire::kReadOnlyFilesystem) != 0) {
+    return EROFS;
+  }
+  return (attr.access & wanted) == wanted ? 0 : EACCES;
+}
+
+bool same_content(const wire::Attr& a, const wire::Attr& b) {
+  return a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime && a.ino == b.ino;
+}
+
+}  // namespace
+
+upload::Context Vfs::upload_context() {
+  return {agent_, workers_, window_, options_.verify_retries};
+}
+
+std::shared_ptr<OpenFile> Vfs::find_file(const Reply& reply, uint64_t handle) {
+  auto file = files_.find(handle);
+  if (!file) {
+    reply.error(EBADF);
+  }
+  return file;
+}
+
+std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes) {
+  auto file = std::make_shared<OpenFile>(inode, writes);
+  const MutexLock lock(inode->mutex);
+  std::erase_if(inode->open_files, [](const auto& weak) { return weak.expired(); });
+  inode->open_files.push_back(file);
+  inode->open_writers += writes ? 1 : 0;
+  return file;
+}
+
+void Vfs::reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
+                     const fuse_file_info& info) {
+  fuse_file_info out = info;
+  out.fh = files_.add(file);
+  if (!reply.open(out)) {
+    close_file(files_.take(out.fh));
+  }
+}
+
+// True where the page cache still holds what the file holds.
+bool Vfs::keep_cache(const InodePtr& inode, const wire::Attr& attr) {
+  const MutexLock lock(inode->mutex);
+  const bool same = same_content(inode->cached_attr, attr);
+  inode->cached_attr = attr;
+  return same;
+}
+
+void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  when_settled(inode, [this, reply, inode, file] {
+    bool staged = false;
+    {
+      const MutexLock lock(inode->mutex);
+      staged = inode->staged.has_value();
+    }
+    if (staged) {
+      open_staged(reply, inode, file);
+      return;
+    }
+    with_attr(inode, [this, reply, inode, file](const Result<wire::Attr>& attr) {
+      if (attr) {
+        open_known(reply, inode, *attr, file);
+      } else {
+        reply.error(attr.error());
+      }
+    });
+  });
+}
+
+// The file is being written: this handle joins in.
+void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info) {
+  const auto file = add_open_file(inode, opens_for_writing(info.flags));
+  std::shared_ptr<upload::Upload> upload;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged && (info.flags & O_TRUNC) != 0) {
+      upload = inode->staged->upload;
+      inode->staged->abandoned = false;
+      ++inode->change_count;
+    }
+  }
+  if (!upload) {
+    reply_open(reply, file, info);
+    return;
+  }
+  file->touched = true;
+  upload->truncate(0, [this, reply, file, info](const Status& status) {
+    if (status) {
+      reply_open(reply, file, info);
+    } else {
+      close_file(file);
+      reply.error(status.error());
+    }
+  });
+}
+
+void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                     const fuse_file_info& file) {
+  const bool writes = opens_for_writing(file.flags);
+  const bool reads = (file.flags & O_ACCMODE) != O_WRONLY;
+  const auto wanted =
+      static_cast<uint8_t>((writes ? wire::kMayWrite : 0) | (reads ? wire::kMayRead : 0));
+  if (const int error = access_error(attr, wanted); error != 0) {
+    reply.error(error);
+    return;
+  }
+  if (!writes) {
+    fuse_file_info info = file;
+    info.keep_cache = keep_cache(inode, attr) ? 1 : 0;
+    const auto opened = add_open_file(inode, false);
+    // Sent, not awaited: a failure comes with the first read.
+    ignore(read_handle(*opened), "the first read reports it");
+    reply_open(reply, opened, info);
+    return;
+  }
+  const InodePtr parent = (file.flags & O_TRUNC) != 0 ? inodes_.parent(*inode) : nullptr;
+  if (!parent) {
+    open_writing(reply, inode, attr, file, (file.flags & O_TRUNC) != 0);
+    return;
+  }
+  with_attr(parent, [this, reply, inode, attr, file](const Result<wire::Attr>& parent_attr) {
+    if (parent_attr) {
+      open_truncating(reply, inode, attr, *parent_attr, file);
+    } else {
+      reply.error(parent_attr.error());
+    }
+  });
+}
+
+// A new version is staged, unless putting another file in its place would break something: other
+// names of the same file, an owner that we cannot give it, a directory that we may not change.
+void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                          const wire::Attr& parent, const fuse_file_info& info) {
+  const bool owner = attr.uid == map_.remote_uid() || map_.remote_uid() == 0;
+  const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner &&
+                           access_error(parent, wire::kMayWrite | wire::kMayExecute) == 0;
+  const auto path = replaceable ? inodes_.path(*inode) : std::nullopt;
+  if (!path) {
+    open_writing(reply, inode, attr, info, true);
+    return;
+  }
+  const auto file = add_open_file(inode, true);
+  file->touched = true;
+  auto upload = upload::Upload::create(upload_context(), *path);
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      upload = nullptr;  // another open was faster: its upload is this one's, too
+    } else {
+      inode->attr = attr;
+      inode->attr.mtime = now_time();
+      inode->attr.ctime = inode->attr.mtime;
+      stage(*inode, upload, false, false);
+    }
+  }
+  if (!upload) {
+    close_file(file);
+    open_staged(reply, inode, info);
+    return;
+  }
+  transfers_.start(upload, *path);
+  reply_open(reply, file, info);
+}
+
+void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive) {
+  Staged staged;
+  staged.upload = std::move(upload);
+  staged.is_new = is_new;
+  staged.placement.exclusive = exclusive;
+  staged.placement.create_mode = inode.attr.mode & 07777U;
+  inode.staged = std::move(staged);
+  inode.sha256.reset();
+  ++inode.change_count;
+}
+
+// In place: the writer is opened at the agent now, and truncated there where that is asked for.
+void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& /*attr*/,
+                       const fuse_file_info& info, bool truncate) {
+  const auto file = add_open_file(inode, true);
+  const auto writer = in_place_writer(inode);
+  if (!writer) {
+    close_file(file);
+    reply.error(writer.error());
+    return;
+  }
+  if (!truncate) {
+    reply_open(reply, file, info);
+    return;
+  }
+  uint32_t handle = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    handle = inode->writer_handle;
+    inode->sha256.reset();
+  }
+  forget_attr(inode);
+  wire::SetAttrRequest request{wire::Target{handle, {}}, {}};
+  request.attr.size = 0;
+  client::call(agent_, request, [this, reply, file, info](const Result<wire::Attr>& attr) {
+    forget_attr(file->inode);
+    if (attr) {
+      reply_open(reply, file, info);
+    } else {
+      close_file(file);
+      reply.error(attr.error());
+    }
+  });
+}
+
+void Vfs::create(const Reply& reply, uint64_t parent_id, std::string_view name, uint32_t mode,
+                 const fuse_file_info& file) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  if (!parent) {
+    return;
+  }
+  if (wire::is_staging_name(name)) {
+    reply.error(EPERM);
+    return;
+  }
+  with_attr(parent, [this, reply, parent, name = std::string(name), mode,
+                     file](const Result<wire::Attr>& attr) {
+    if (attr) {
+      create_known(reply, parent, *attr, name, mode, file);
+    } else {
+      reply.error(attr.error());
+    }
+  });
+}
+
+// Nothing is sent yet: the name appears on the remote host with the commit.
+void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
+                       const std::string& name, uint32_t mode, const fuse_file_info& info) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  if (const int error = access_error(parent_attr, wire::kMayWrite | wire::kMayExecute);
+      error != 0) {
+    reply.error(error);
+    return;
+  }
+  const InodePtr inode = inodes_.create(parent, name);
+  auto upload = upload::Upload::create(upload_context(), *path);
+  transfers_.start(upload, *path);
+  wire::Attr attr;
+  attr.mode = S_IFREG | (mode & 07777U);
+  attr.nlink = 1;
+  attr.uid = map_.remote_uid();
+  attr.gid = (parent_attr.mode & S_ISGID) != 0 ? parent_attr.gid : map_.remote_gid();
+  attr.atime = attr.mtime = attr.ctime = now_time();
+  attr.access = wire::kMayRead | wire::kMayWrite | wire::kMayExecute;
+  {
+    const MutexLock lock(inode->mutex);
+    inode->attr = attr;
+    stage(*inode, std::move(upload), true, (info.flags & O_EXCL) != 0);
+  }
+  forget_attr(parent);
+  const auto file = add_open_file(inode, true);
+  file->touched = true;
+  fuse_file_info out = info;
+  out.fh = files_.add(file);
+  if (!reply.create(entry_of(*inode, attr), out)) {
+    abandon(inode);
+    close_file(files_.take(out.fh));
+    inodes_.forget(inode->id, 1);
+  }
+}
+
+Result<uint32_t> Vfs::read_handle(OpenFile& file) {
+  uint64_t version = 0;
+  {
+    const MutexLock lock(file.inode->mutex);
+    version = file.inode->version;
+  }
+  uint32_t old = 0;
+  {
+    const MutexLock lock(file.mutex);
+    if (file.remote_handle != 0 && file.version == version) {
+      return file.remote_handle;
+    }
+    old = file.remote_handle;
+  }
+  const auto path = inodes_.path(*file.inode);
+  if (!path) {
+    return old != 0 ? Result<uint32_t>(old) : fail_os(ESTALE, "no name");
+  }
+  const uint32_t handle = next_handle();
+  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead, 0},
+               [](const Result<wire::Attr>& answer) {
+                 if (!answer) {
+                   log::debug("open: ", answer.error().to_string());
+                 }
+               });
+  uint32_t unused = handle;
+  uint32_t current = 0;
+  {
+    // Published after the open was sent, so that no read overtakes it.
+    const MutexLock lock(file.mutex);
+    if (file.remote_handle == old) {
+      unused = old;
+      file.remote_handle = handle;
+      file.version = version;
+    }
+    current = file.remote_handle;
+  }
+  close_remote(unused);
+  return current;
+}
+
+Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodePtr& inode) {
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->writer) {
+      return inode->writer;
+    }
+  }
+  const auto path = inodes_.path(*inode);
+  if (!path) {
+    return fail_os(ESTALE, "no name");
+  }
+  const uint32_t handle = next_handle();
+  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenWrite, 0},
+               [](const Result<wire::Attr>& answer) {
+                 if (!answer) {
+                   log::debug("open for writing: ", answer.error().to_string());
+                 }
+               });
+  auto writer = upload::InPlaceWriter::create(upload_context(), handle);
+  uint32_t unused = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->writer) {
+      unused = handle;
+      writer = inode->writer;
+    } else {
+      inode->writer = writer;
+      inode->writer_handle = handle;
+    }
+  }
+  close_remote(unused);
+  return writer;
+}
+
+void Vfs::close_remote(uint32_t handle) {
+  if (handle == 0) {
+    return;
+  }
+  client::call(agent_, wire::Close{handle}, [](const Result<wire::Empty>& answer) {
+    if (!answer) {
+      log::debug("close: ", answer.error().to_string());
+    }
+  });
+}
+
+void Vfs::release(const Reply& reply, uint64_t handle) {
+  const auto file = files_.take(handle);
+  if (!file) {
+    reply.error(EBADF);
+    return;
+  }
+  close_file(file);
+  reply.ok();
+}
+
+void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
+  uint32_t handle = 0;
+  {
+    const MutexLock lock(file->mutex);
+    handle = std::exchange(file->remote_handle, 0);
+  }
+  close_remote(handle);
+  if (!file->writes) {
+    return;
+  }
+  bool last = false;
+  {
+    const MutexLock lock(file->inode->mutex);
+    last = --file->inode->open_writers == 0;
+  }
+  if (last) {
+    end_writing(file->inode);
+  }
+}
+
+}  // namespace cpaway::fs

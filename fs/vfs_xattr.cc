@@ -1,0 +1,264 @@
+// Extended attributes: the agent's, those of a file that is still staged, and our virtual ones.
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+namespace {
+
+constexpr std::string_view kVirtualPrefix = "user.cpaway.";
+constexpr std::string_view kSha256Name = "user.cpaway.sha256";
+constexpr std::string_view kStateName = "user.cpaway.state";
+// Asked for at every write by the kernel; files that are being written have none.
+constexpr std::string_view kCapability = "security.capability";
+
+bool same_version(const wire::Attr& a, const wire::Attr& b) {
+  return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime;
+}
+
+}  // namespace
+
+void Vfs::reply_value(const Reply& reply, ByteSpan value, size_t size) {
+  if (size == 0) {
+    reply.xattr_size(value.size());
+  } else if (value.size() > size) {
+    reply.error(ERANGE);
+  } else {
+    reply.data(value);
+  }
+}
+
+// Of the content that is committed: remembered from the commit where the file is still that one,
+// else computed by the agent. No content travels.
+void Vfs::reply_sha256(const Reply& reply, const InodePtr& inode, size_t size) {
+  constexpr size_t kHexSize = 64;
+  if (size == 0) {
+    reply.xattr_size(kHexSize);
+    return;
+  }
+  with_attr(inode, [this, reply, inode, size](const Result<wire::Attr>& attr) {
+    if (!attr) {
+      reply.error(attr.error());
+      return;
+    }
+    std::optional<hash::Sha256Value> known;
+    {
+      const MutexLock lock(inode->mutex);
+      if (inode->staged) {
+        reply.error(ENODATA);
+        return;
+      }
+      if (inode->sha256 && same_version(inode->sha256_attr, *attr)) {
+        known = inode->sha256;
+      }
+    }
+    if (known) {
+      reply_value(reply, as_bytes(hash::to_hex(*known)), size);
+      return;
+    }
+    const auto target = target_of(inode);
+    if (!target) {
+      reply.error(ESTALE);
+      return;
+    }
+    client::call(agent_, wire::Digest{*target},
+                 [reply, size](const Result<wire::Digest::Answer>& answer) {
+                   if (answer) {
+                     reply_value(reply, as_bytes(hash::to_hex(answer->sha256)), size);
+                   } else {
+                     reply.error(answer.error());
+                   }
+                 });
+  });
+}
+
+void Vfs::reply_state(const Reply& reply, const InodePtr& inode, size_t size) {
+  std::string_view state = "committed";
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      state = inode->staged->committing ? "committing" : "writing";
+    } else if (inode->writer && inode->writer->busy()) {
+      state = "writing";
+    }
+  }
+  reply_value(reply, as_bytes(state), size);
+}
+
+void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_t size) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  if (name == kSha256Name) {
+    reply_sha256(reply, inode, size);
+    return;
+  }
+  if (name == kStateName) {
+    reply_state(reply, inode, size);
+    return;
+  }
+  std::optional<Bytes> kept;
+  bool none = false;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
+        if (xattr.name == name) {
+          kept = xattr.value;
+        }
+      }
+      none = !kept && (inode->staged->is_new || inode->staged->unlinked);
+    }
+    none = none || (!kept && name == kCapability && (inode->staged || inode->writer));
+  }
+  if (kept || none) {
+    if (none) {
+      reply.error(ENODATA);
+    } else {
+      reply_value(reply, *kept, size);
+    }
+    return;
+  }
+  const auto target = target_of(inode);
+  if (!target) {
+    reply.error(ENODATA);
+    return;
+  }
+  client::call(agent_, wire::GetXattr{*target, std::string(name)},
+               [reply, size](const Result<wire::GetXattr::Answer>& answer) {
+                 if (answer) {
+                   reply_value(reply, answer->value, size);
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  Bytes names;
+  bool is_new = false;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      is_new = inode->staged->is_new || inode->staged->unlinked;
+      for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
+        names.insert(names.end(), xattr.name.begin(), xattr.name.end());
+        names.push_back(0);
+      }
+    }
+  }
+  const auto target = is_new ? std::nullopt : target_of(inode);
+  if (!target) {
+    reply_value(reply, names, size);
+    return;
+  }
+  client::call(agent_, wire::ListXattr{*target},
+               [reply, size](const Result<wire::ListXattr::Answer>& answer) {
+                 if (answer) {
+                   reply_value(reply, answer->names, size);
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteSpan value,
+                   int flags) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  if (name.starts_with(kVirtualPrefix)) {
+    reply.error(EPERM);
+    return;
+  }
+  wire::Xattr xattr{std::string(name), Bytes(value.begin(), value.end())};
+  when_settled(inode, [this, reply, inode, xattr = std::move(xattr), flags] {
+    bool staged = false;
+    int error = 0;
+    {
+      const MutexLock lock(inode->mutex);
+      staged = inode->staged.has_value();
+      if (staged) {
+        auto& xattrs = inode->staged->placement.xattrs;
+        const auto found =
+            std::find_if(xattrs.begin(), xattrs.end(),
+                         [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
+        if (found != xattrs.end() && (flags & XATTR_CREATE) != 0) {
+          error = EEXIST;
+        } else if (found == xattrs.end() && (flags & XATTR_REPLACE) != 0) {
+          error = ENODATA;
+        } else if (found != xattrs.end()) {
+          found->value = xattr.value;
+        } else {
+          xattrs.push_back(xattr);
+        }
+      }
+    }
+    if (staged) {
+      reply.error(error);
+      return;
+    }
+    const auto target = target_of(inode);
+    if (!target) {
+      reply.error(ESTALE);
+      return;
+    }
+    client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
+                 [this, reply, inode](const Result<wire::Empty>& answer) {
+                   forget_attr(inode);  // ctime, and the mode where it was an ACL
+                   if (answer) {
+                     reply.ok();
+                   } else {
+                     reply.error(answer.error());
+                   }
+                 });
+  });
+}
+
+void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
+  const InodePtr inode = find_inode(reply, id);
+  if (!inode) {
+    return;
+  }
+  if (name.starts_with(kVirtualPrefix)) {
+    reply.error(EPERM);
+    return;
+  }
+  when_settled(inode, [this, reply, inode, name = std::string(name)] {
+    bool removed = false;
+    bool is_new = false;
+    {
+      const MutexLock lock(inode->mutex);
+      if (inode->staged) {
+        removed = std::erase_if(inode->staged->placement.xattrs,
+                                [&name](const wire::Xattr& one) { return one.name == name; }) > 0;
+        is_new = inode->staged->is_new;
+      }
+    }
+    const auto target = removed || is_new ? std::nullopt : target_of(inode);
+    if (!target) {
+      reply.error(removed ? 0 : ENODATA);
+      return;
+    }
+    client::call(agent_, wire::RemoveXattr{*target, name},
+                 [this, reply, inode](const Result<wire::Empty>& answer) {
+                   forget_attr(inode);
+                   if (answer) {
+                     reply.ok();
+                   } else {
+                     reply.error(answer.error());
+                   }
+                 });
+  });
+}
+
+}  // namespace cpaway::fs
