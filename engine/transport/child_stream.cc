@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,6 +98,11 @@ struct ChildSetup {
   _exit(127);
 }
 
+// glibc's pidfd_open cannot be called from C++ before 2.37.
+int open_process(pid_t pid) {
+  return static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+}
+
 int status_of(const siginfo_t& info) {
   return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
@@ -126,7 +131,7 @@ Result<std::unique_ptr<ChildStream>> ChildStream::spawn(const std::vector<std::s
   if (child->pid_ == 0) {
     run_child(setup);
   }
-  child->process_.reset(pidfd_open(child->pid_, 0));
+  child->process_.reset(open_process(child->pid_));
   child->input_ = std::move(input.ours);
   child->output_ = std::move(output.ours);
   child->errors_ = std::move(errors.ours);
