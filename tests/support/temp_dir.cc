@@ -1,0 +1,44 @@
+#include "tests/support/temp_dir.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "engine/base/check.h"
+#include "engine/base/strings.h"
+
+namespace cpaway::testing {
+
+TempDir::TempDir() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "cpaway-test-XXXXXX").string();
+  CHECK(mkdtemp(pattern.data()) != nullptr);
+  CHECK(chmod(pattern.c_str(), 0755) == 0);
+  path_ = pattern;
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;  // a leftover is seen by whoever looks into the directory
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TempDir::file(std::string_view name) const {
+  return concat(path_, "/", name);
+}
+
+void write_file(const std::string& path, std::string_view content, unsigned mode) {
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(content.data(), static_cast<std::streamsize>(content.size()));
+  file.close();
+  CHECK(file.good());
+  CHECK(chmod(path.c_str(), mode) == 0);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace cpaway::testing
