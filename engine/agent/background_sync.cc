@@ -48,6 +48,18 @@ void BackgroundSync::schedule(int fd, uint64_t dev, uint64_t size) {
   if (!to_sync_.contains(dev) && to_sync_.size() < kMaxFilesystems) {
     to_sync_.emplace(dev, duplicate(fd));
   }
+  start_locked();
+}
+
+void BackgroundSync::close_later(UniqueFd fd) {
+  const MutexLock lock(mutex_);
+  if (to_close_.size() < kMaxFiles) {
+    to_close_.push_back(std::move(fd));
+    start_locked();
+  }
+}
+
+void BackgroundSync::start_locked() {
   if (!thread_.joinable()) {
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "agent-sync");
@@ -60,10 +72,11 @@ void BackgroundSync::schedule(int fd, uint64_t dev, uint64_t size) {
 void BackgroundSync::run() {
   for (bool stopping = false; !stopping;) {
     UniqueFd file;
+    std::deque<UniqueFd> closing;
     bool due = false;
     {
       const MutexLock lock(mutex_);
-      while (!stopping_ && to_start_.empty() &&
+      while (!stopping_ && to_start_.empty() && to_close_.empty() &&
              (to_sync_.empty() || system_clock().now_ms() < due_ms_)) {
         if (to_sync_.empty()) {
           changed_.wait(mutex_);
@@ -72,6 +85,7 @@ void BackgroundSync::run() {
         }
       }
       stopping = stopping_;
+      closing.swap(to_close_);
       due = stopping || (!to_sync_.empty() && system_clock().now_ms() >= due_ms_);
       if (!to_start_.empty()) {
         file = std::move(to_start_.front());

@@ -51,12 +51,8 @@ Status inherit(const Location& old_name, const struct stat& old, const Location&
   return copy_xattrs(old_name, file);
 }
 
-Status apply_attributes(const Location& target, const wire::Placement& placement,
-                        const Location& file) {
-  std::optional<struct stat> old;
-  if (!placement.exclusive) {
-    CPAWAY_ASSIGN(old, find_old(target));
-  }
+Status apply_attributes(const Location& target, const std::optional<struct stat>& old,
+                        const wire::Placement& placement, const Location& file) {
   uint32_t mode = placement.create_mode;
   if (old) {
     CPAWAY_TRY(inherit(target, *old, file));
@@ -68,6 +64,15 @@ Status apply_attributes(const Location& target, const wire::Placement& placement
     CPAWAY_TRY(set_xattr(file, xattr, 0));
   }
   return change_times(file, placement.attr);
+}
+
+// Keeps the old version's inode beyond the rename, which would free its pages before it returns.
+UniqueFd keep_large(const Location& target, const std::optional<struct stat>& old) {
+  constexpr off_t kLarge = 8L << 20U;
+  if (!old || old->st_size < kLarge) {
+    return {};
+  }
+  return UniqueFd(::openat(target.dir, target.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
 Status sync_fd(int fd) {
@@ -92,14 +97,22 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
     return fail_os(EINVAL, "size in a placement");
   }
   CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
+  std::optional<struct stat> old;
+  if (!placement.exclusive) {
+    CPAWAY_ASSIGN(old, find_old(target));
+  }
   Location staged;
   staged.dir = file.fd();
-  CPAWAY_TRY(apply_attributes(target, placement, staged));
+  CPAWAY_TRY(apply_attributes(target, old, placement, staged));
   const bool sync = durable || context.sync_commit;
   if (sync) {
     CPAWAY_TRY(sync_fd(file.fd()));
   }
+  UniqueFd replaced = keep_large(target, old);
   CPAWAY_TRY(file.rename_to(target, placement.exclusive));
+  if (replaced) {
+    context.background_sync.close_later(std::move(replaced));
+  }
   if (sync) {
     CPAWAY_TRY(sync_directory(target, file.fd()));
   }
