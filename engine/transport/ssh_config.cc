@@ -56,8 +56,9 @@ Status set_defaults(SshSession& session, const LoginOptions& options) {
   const bool off = false;
   const int nodelay = 1;
   CPAWAY_TRY(set(session, SSH_OPTIONS_HOST, options.host.c_str(), "host name"));
-  CPAWAY_TRY(set(session, SSH_OPTIONS_USER, options.user.empty() ? nullptr : options.user.c_str(),
-                 "user name"));
+  if (!options.user.empty()) {  // libssh lets ssh_config name the user only while there is none
+    CPAWAY_TRY(set(session, SSH_OPTIONS_USER, options.user.c_str(), "user name"));
+  }
   CPAWAY_TRY(set(session, SSH_OPTIONS_CIPHERS_C_S, kCiphers, "ciphers"));
   CPAWAY_TRY(set(session, SSH_OPTIONS_CIPHERS_S_C, kCiphers, "ciphers"));
   CPAWAY_TRY(set(session, SSH_OPTIONS_NODELAY, &nodelay, "no-delay"));
@@ -68,9 +69,6 @@ Status set_defaults(SshSession& session, const LoginOptions& options) {
 }
 
 Status set_explicit(SshSession& session, const LoginOptions& options) {
-  if (!options.user.empty()) {
-    CPAWAY_TRY(set(session, SSH_OPTIONS_USER, options.user.c_str(), "user name"));
-  }
   if (options.port != 0) {
     const auto port = static_cast<unsigned>(options.port);
     CPAWAY_TRY(set(session, SSH_OPTIONS_PORT, &port, "port"));

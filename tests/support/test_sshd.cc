@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -62,6 +63,24 @@ std::multimap<pid_t, pid_t> children_by_parent() {
   }
   closedir(proc);
   return children;
+}
+
+// Stops them all, also those that were being started meanwhile, so that none is missed.
+std::vector<pid_t> freeze_descendants(pid_t pid) {
+  std::vector<pid_t> frozen;
+  for (std::vector<pid_t> found = descendants(pid); found.size() != frozen.size();
+       found = descendants(pid)) {
+    for (const pid_t one : found) {
+      kill(one, SIGSTOP);
+    }
+    frozen = found;
+  }
+  return frozen;
+}
+
+bool is_running(pid_t pid) {
+  const std::string stat = read_file(concat("/proc/", pid, "/stat"));
+  return !stat.empty() && stat.find(") Z ") == std::string::npos;
 }
 
 }  // namespace
@@ -162,23 +181,15 @@ void TestSshd::stop() {
   if (pid_ < 0) {
     return;
   }
-  const std::vector<pid_t> sessions = descendants(pid_);
-  kill(pid_, SIGKILL);
-  waitpid(pid_, nullptr, 0);
-  pid_ = -1;
+  kill(pid_, SIGSTOP);  // it starts no more sessions while they are counted
+  const std::vector<pid_t> sessions = freeze_descendants(pid_);
   for (const pid_t pid : sessions) {
     kill(pid, SIGKILL);
   }
-  const bool gone = wait_until([&] {
-    for (const pid_t pid : sessions) {
-      const std::string stat = read_file(concat("/proc/", pid, "/stat"));
-      if (!stat.empty() && stat.find(") Z ") == std::string::npos) {
-        return false;
-      }
-    }
-    return true;
-  });
-  CHECK(gone);
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  pid_ = -1;
+  CHECK(wait_until([&] { return std::none_of(sessions.begin(), sessions.end(), is_running); }));
 }
 
 void TestSshd::kill_sessions() {
