@@ -17,6 +17,8 @@ namespace {
 
 constexpr uint64_t kExiting = 0x4;     // PF_EXITING
 constexpr uint64_t kSignaled = 0x400;  // PF_SIGNALED
+// A shell in a shell in a script is deep already.
+constexpr int kMaxAncestors = 8;
 constexpr size_t kFlagsField = 6;      // in /proc/PID/stat, counted from the state after the name
 
 std::string read_proc(const std::string& path) {
@@ -104,7 +106,9 @@ bool decisive_signal_pending(pid_t tid) {
   return (pending & ~ignored & (fatal | kAsksForEnd)) != 0 || killed_by_signal(tid);
 }
 
-bool has_open(pid_t tid, uint64_t ino, std::string_view name) {
+namespace {
+
+bool process_has_open(pid_t tid, uint64_t ino, std::string_view name) {
   const std::string folder = concat("/proc/", tid, "/fd");
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
   if (tid <= 0 || !dir) {
@@ -125,6 +129,19 @@ bool has_open(pid_t tid, uint64_t ino, std::string_view name) {
     if (parse_number(field(fdinfo, "ino"), 10) == ino) {
       return true;
     }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool has_open(pid_t tid, uint64_t ino, std::string_view name) {
+  for (int generation = 0; tid > 1 && generation < kMaxAncestors; ++generation) {
+    if (process_has_open(tid, ino, name)) {
+      return true;
+    }
+    const std::string status = read_proc(concat("/proc/", tid, "/status"));
+    tid = static_cast<pid_t>(parse_number(field(status, "PPid"), 10));
   }
   return false;
 }

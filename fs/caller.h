@@ -22,7 +22,8 @@ namespace cpaway::fs {
 // SIGQUIT) even where the program catches them.
 [[nodiscard]] bool decisive_signal_pending(pid_t tid);
 
-// True where the process has a descriptor open on the inode `ino` whose path ends in `name`.
+// True where the process, or one that it descends from, has a descriptor open on the inode `ino`
+// whose path ends in `name`.
 [[nodiscard]] bool has_open(pid_t tid, uint64_t ino, std::string_view name);
 
 }  // namespace cpaway::fs

@@ -159,8 +159,8 @@ class Vfs {
   void abandon(const InodePtr& inode);
   void vanish(const InodePtr& inode);
   [[nodiscard]] bool killed_while_copying(pid_t caller) const;
-  // False where the flush is of a descriptor that the program still has under another number, with
-  // nothing written yet: a shell that redirects.
+  // False where the flush is of a descriptor that the program, or the shell that started it, still
+  // has under another number: a redirection, with nothing written yet.
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   void drain_in_place(const InodePtr& inode, StatusDone done);

@@ -39,12 +39,12 @@ InProcessAgent::InProcessAgent(const std::string& directory) {
     if (const Status ended = server.run(); !ended) {
       log::error("agent: ", ended.error().to_string());
     }
+    ::shutdown(fd, SHUT_RDWR);  // as the exit of a process would
   });
   skip_marker(client_end.get());
-  auto connection =
-      client::Connection::create(std::make_unique<NoTransport>(),
-                                 std::make_unique<FdStream>(std::move(client_end)),
-                                 [](const Error& /*tests look at what failed*/) {});
+  auto connection = client::Connection::create(std::make_unique<NoTransport>(),
+                                               std::make_unique<FdStream>(std::move(client_end)),
+                                               [](const Error& /*tests look at what failed*/) {});
   CHECK(connection.has_value());
   connection_ = std::move(*connection);
   wire::Hello hello;
