@@ -55,7 +55,7 @@ class Reader {
 
  private:
   // Never past the start marker: the protocol follows it.
-  size_t piece_size() const {
+  [[nodiscard]] size_t piece_size() const {
     if (!may_start_) {
       return piece_.size();
     }

@@ -17,7 +17,6 @@ namespace {
 constexpr int kMaxRounds = 8;      // of methods; a server may want several in a row
 constexpr int kMaxPrompts = 3;     // for one password, or one passphrase
 constexpr int kMaxQuestions = 20;  // rounds of keyboard-interactive
-constexpr int kMaxSecretSize = 1024;
 
 using Key = std::unique_ptr<ssh_key_struct, decltype(&ssh_key_free)>;
 

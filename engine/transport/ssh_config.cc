@@ -5,11 +5,17 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <vector>
 
 #include "engine/base/strings.h"
+#include "engine/transport/config_keyword.h"
 
 namespace cpaway::transport {
 namespace {
+
+constexpr size_t kMaxTextFile = 16UL << 20U;
 
 // AES-GCM first: with AES in the processor it is the fastest by far.
 constexpr const char* kCiphers =
@@ -84,6 +90,16 @@ Status set_explicit(SshSession& session, const LoginOptions& options) {
   return set(session, SSH_OPTIONS_PROCESS_CONFIG, &off, "configuration");
 }
 
+HostKeyCheck parse_check(std::string_view word) {
+  if (word == "accept-new") {
+    return HostKeyCheck::accept_new;
+  }
+  if (word == "ask") {
+    return HostKeyCheck::ask;
+  }
+  return word == "no" || word == "off" ? HostKeyCheck::off : HostKeyCheck::strict;
+}
+
 }  // namespace
 
 std::string expand_home(const std::string& path) {
@@ -114,7 +130,27 @@ Target configured_target(const SshSession& session) {
 }
 
 HostKeyCheck host_key_check(const LoginOptions& options) {
-  return options.host_key_check.value_or(HostKeyCheck::strict);
+  if (options.host_key_check || options.config_file == "none") {
+    return options.host_key_check.value_or(HostKeyCheck::strict);
+  }
+  std::vector<std::string> files{expand_home(options.config_file)};
+  if (options.config_file.empty()) {
+    files = {expand_home("~/.ssh/config"), "/etc/ssh/ssh_config"};
+  }
+  for (const std::string& file : files) {
+    const auto word = config_keyword(read_text(file), options.host, "StrictHostKeyChecking");
+    if (word) {
+      return parse_check(*word);
+    }
+  }
+  return HostKeyCheck::strict;
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(file), {});
+  text.resize(std::min(text.size(), kMaxTextFile));
+  return text;
 }
 
 }  // namespace cpaway::transport

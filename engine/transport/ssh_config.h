@@ -17,9 +17,12 @@ struct Target {
 };
 [[nodiscard]] Target configured_target(const SshSession& session);
 
-// The file that ssh_config names by default, with "~/" made a path.
+// With a leading "~/" made a path.
 [[nodiscard]] std::string expand_home(const std::string& path);
-// StrictHostKeyChecking, which libssh does not tell: from options, else strict.
+// The file's text, of 16 MiB at most; "" where it cannot be read.
+[[nodiscard]] std::string read_text(const std::string& path);
+// StrictHostKeyChecking, which libssh does not tell: from options, else from ssh_config (but not
+// from its Match and Include lines), else strict.
 [[nodiscard]] HostKeyCheck host_key_check(const LoginOptions& options);
 
 }  // namespace cpaway::transport

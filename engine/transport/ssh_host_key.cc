@@ -1,7 +1,6 @@
 #include "engine/transport/ssh_host_key.h"
 
-#include <fstream>
-#include <iterator>
+#include <memory>
 
 #include "engine/base/strings.h"
 #include "engine/transport/known_hosts.h"
@@ -9,8 +8,6 @@
 
 namespace cpaway::transport {
 namespace {
-
-constexpr size_t kMaxKnownHosts = 16UL << 20U;
 
 struct ServerKey {
   std::string fingerprint;  // SHA256:...
@@ -48,13 +45,6 @@ std::string file_option(const SshSession& session, ssh_options_e option) {
   std::string path(value);
   ssh_string_free_char(value);
   return path;
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  text.resize(std::min(text.size(), kMaxKnownHosts));
-  return text;
 }
 
 std::string known_hosts_name(const Target& target) {

@@ -24,8 +24,7 @@ class Transport {
 };
 
 // Asks the person at the terminal. `echo` false for secrets. Nothing where nobody can be asked.
-using Prompter =
-    std::function<std::optional<std::string>(const std::string& prompt, bool echo)>;
+using Prompter = std::function<std::optional<std::string>(const std::string& prompt, bool echo)>;
 
 enum class HostKeyCheck {
   strict,      // yes (default): unknown and changed keys refuse
@@ -35,16 +34,16 @@ enum class HostKeyCheck {
 };
 
 struct LoginOptions {
-  std::string host;  // a name, an address, or an alias in ssh_config
-  std::string user;  // "" for ssh_config's or the local user
-  int port = 0;      // 0 for ssh_config's or 22
+  std::string host;         // a name, an address, or an alias in ssh_config
+  std::string user;         // "" for ssh_config's or the local user
+  int port = 0;             // 0 for ssh_config's or 22
   std::string config_file;  // -F; "" for ~/.ssh/config and /etc/ssh/ssh_config; "none" for none
   std::vector<std::string> identity_files;
-  std::string known_hosts_file;  // "" for ssh's own
+  std::string known_hosts_file;                // "" for ssh's own
   std::optional<HostKeyCheck> host_key_check;  // nothing: ssh_config's, else strict
-  std::optional<std::string> password;  // from password_stdin; tried for both password methods
-  bool compress = false;                // of the SSH layer
-  std::string ssh_command;              // not "": run this program (words split at spaces) instead
+  std::optional<std::string> password;   // from password_stdin; tried for both password methods
+  bool compress = false;                 // of the SSH layer
+  std::string ssh_command;               // not "": run this program (words split at spaces) instead
   std::vector<std::string> ssh_options;  // further "Key=Value", for ssh_command only
   int64_t timeout_ms = 8000;  // for connecting, key exchange and login, each prompt not counted
 };

@@ -57,6 +57,20 @@ TEST_F(HostKeyTest, AcceptNewRemembers) {
   EXPECT_EQ(failure(login), "");
 }
 
+TEST_F(HostKeyTest, ConfigMayAcceptNewKeys) {
+  const TestSshd sshd;
+  LoginOptions login = sshd.login();
+  login.known_hosts_file = sshd.file("new");
+  login.config_file = sshd.file("ssh_config");
+  testing::write_file(login.config_file,
+                      "Host other\n StrictHostKeyChecking no\n"
+                      "Host 127.*\n StrictHostKeyChecking accept-new\n");
+  login.host_key_check = HostKeyCheck::strict;  // wins
+  EXPECT_EQ(failure(login), kUnknown);
+  login.host_key_check.reset();
+  EXPECT_EQ(failure(login), "");
+}
+
 TEST_F(HostKeyTest, AskShowsTheFingerprint) {
   const TestSshd sshd;
   const std::string shown =
