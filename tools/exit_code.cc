@@ -7,6 +7,15 @@
 #include "engine/base/strings.h"
 
 namespace cpaway::tools {
+namespace {
+
+// Errors of these kinds are made where the user's view is known: their context is the sentence.
+bool says_it_all(Errc code) {
+  return code == Errc::invalid || code == Errc::unreachable || code == Errc::host_key ||
+         code == Errc::auth || code == Errc::exec;
+}
+
+}  // namespace
 
 ExitCode connect_exit_code(const Error& error) {
   switch (error.code) {
@@ -41,8 +50,7 @@ int mount8_exit_code(int code) {
 }
 
 std::string describe(const Error& error) {
-  const bool says_it_all = error.code == Errc::invalid && !error.context.empty();
-  return says_it_all ? error.context : error.to_string();
+  return says_it_all(error.code) && !error.context.empty() ? error.context : error.to_string();
 }
 
 int report_failure(const Error& error, ExitCode code) {

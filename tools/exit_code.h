@@ -31,7 +31,7 @@ enum class ExitCode : int {
 // The code that mount(8) expects of its helpers: 1 and 2 mean the same there, the rest is 32.
 [[nodiscard]] int mount8_exit_code(int code);
 
-// The error as a user should read it: what is wrong with an argument stands in its context.
+// The error as a user should read it: without the kind where the context is a sentence already.
 [[nodiscard]] std::string describe(const Error& error);
 
 // Prints "cpaway: <error>" as one line on standard error and gives the code back as a number.

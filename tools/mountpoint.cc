@@ -1,9 +1,8 @@
 #include "tools/mountpoint.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -98,10 +97,11 @@ Status prepare_mountpoint(const std::string& mountpoint, bool nonempty) {
 }
 
 bool is_dead_mount(const std::string& mountpoint, int timeout_ms) {
-  // In a process of its own: a stat that hangs can only be got rid of by killing who asked.
+  // In a process of its own: a call that hangs can only be got rid of by killing who asked. Not
+  // stat: the kernel may still know the attributes.
   auto probe = ChildProcess::start([&mountpoint] {
-    struct stat info;
-    return stat(mountpoint.c_str(), &info) != 0 && errno == ENOTCONN ? kNotConnected : 0;
+    struct statfs info;
+    return statfs(mountpoint.c_str(), &info) != 0 && errno == ENOTCONN ? kNotConnected : 0;
   });
   if (!probe) {
     return false;

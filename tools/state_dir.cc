@@ -15,6 +15,7 @@
 
 #include "engine/base/strings.h"
 #include "engine/hash/digest.h"
+#include "tools/control_socket.h"
 #include "tools/option_values.h"
 
 namespace cpaway::tools {
@@ -156,31 +157,55 @@ std::string state_name(const transport::LoginOptions& login, std::string_view di
   return concat(name, "-", hash::to_hex(digest).substr(0, kHashDigits));
 }
 
+Result<std::optional<StateDir>> StateDir::try_acquire(const std::string& path) {
+  StateDir state;
+  state.path_ = path;
+  CPAWAY_ASSIGN(state.directory_, open_own_directory(path));
+  state.lock_.reset(openat(state.fd(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!state.lock_ && errno == ENOENT) {
+    return fail(Errc::cancelled, path);
+  }
+  if (!state.lock_) {
+    return fail_os(errno, concat("state directory ", path, ": lock"));
+  }
+  CPAWAY_ASSIGN(const bool taken, take_lock(state.lock_.get(), path));
+  if (!taken) {
+    return std::optional<StateDir>();
+  }
+  struct stat info;
+  if (fstat(state.lock_.get(), &info) != 0 || info.st_nlink == 0) {
+    return fail(Errc::cancelled, path);
+  }
+  return std::optional(std::move(state));
+}
+
 Result<StateDir> StateDir::acquire(const std::string& base, const std::string& name,
                                    const DaemonRecord& record) {
-  for (int number = 1; number <= kMaxMountsOfOne; ++number) {
-    StateDir state;
-    state.path_ = concat(base, "/", name, number == 1 ? "" : concat(".", number));
-    CPAWAY_ASSIGN(state.directory_, open_own_directory(state.path_));
-    state.lock_.reset(
-        openat(state.fd(), kLockName, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (!state.lock_) {
-      return fail_os(errno, concat("state directory ", state.path_, ": lock"));
+  int removed_count = 0;
+  for (int number = 1; number <= kMaxMountsOfOne;) {
+    const std::string path = concat(base, "/", name, number == 1 ? "" : concat(".", number));
+    auto state = try_acquire(path);
+    if (!state && state.error().code == Errc::cancelled && ++removed_count < kMaxMountsOfOne) {
+      continue;
     }
-    CPAWAY_ASSIGN(const bool taken, take_lock(state.lock_.get(), state.path_));
-    if (taken) {
-      if (const auto written = write_record(state.lock_.get(), record); !written) {
-        return fail(with_context(written.error(), concat("state directory ", state.path_)));
+    if (!state) {
+      return fail(std::move(state).error());
+    }
+    if (*state) {
+      if (const auto written = write_record((*state)->lock_.get(), record); !written) {
+        return fail(with_context(written.error(), concat("state directory ", path)));
       }
-      return state;
+      return std::move(**state);
     }
+    ++number;
   }
   return fail(Errc::limit, concat(kMaxMountsOfOne, " mounts of the same remote directory"));
 }
 
 void StateDir::clean() {
-  static_cast<void>(unlinkat(fd(), "control.sock", 0));
-  static_cast<void>(ftruncate(lock_.get(), 0));
+  static_cast<void>(unlinkat(fd(), kControlSocketName, 0));
+  static_cast<void>(unlinkat(fd(), kLockName, 0));
+  static_cast<void>(rmdir(path_.c_str()));
 }
 
 std::vector<RunningDaemon> running_daemons(const std::string& base) {

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,11 +45,14 @@ class StateDir {
 
   [[nodiscard]] int fd() const { return directory_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
-  // Empties the record and removes the socket.
+  // Removes the socket, the lock, and the directory where nothing else is in it. The last call.
   void clean();
 
  private:
   StateDir() = default;
+  // Nothing where another process holds the directory. Errc::cancelled where it was removed by the
+  // one that held it just now.
+  [[nodiscard]] static Result<std::optional<StateDir>> try_acquire(const std::string& path);
 
   std::string path_;
   UniqueFd directory_;

@@ -33,13 +33,14 @@ void handle(int number) {
   errno = saved_errno;
 }
 
+// Without SA_RESTART: what the serving thread sleeps in must end for it to see the request.
 void set_handlers(void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
-  action.sa_flags = SA_RESTART;
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction old = {};
-    if (sigaction(number, nullptr, &old) == 0 && old.sa_handler != SIG_IGN) {
+    const bool ignored = sigaction(number, nullptr, &old) == 0 && old.sa_handler == SIG_IGN;
+    if (number != SIGHUP || !ignored) {
       sigaction(number, &action, nullptr);
     }
   }

@@ -14,8 +14,9 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  // From now on a signal is kept: a mount that is just being made must not be left behind. What
-  // the process was told to ignore (nohup) stays ignored.
+  // From now on a signal is kept: a mount that is just being made must not be left behind. SIGHUP
+  // stays ignored where it was (nohup); SIGINT does not, which shells ignore for what runs behind
+  // "&" and which is then sent on purpose.
   void hold();
   // From now on a signal stops `mount`, until forget().
   void watch(fs::Mount& mount);

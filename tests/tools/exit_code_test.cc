@@ -29,11 +29,13 @@ TEST(ExitCode, Mount8KnowsThreeFailures) {
 
 TEST(ExitCode, FailuresAreOneLine) {
   testing::internal::CaptureStderr();
-  EXPECT_EQ(report_failure(make_error(Errc::auth, "a\nb\x1b[2J"), ExitCode::auth), 6);
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "cpaway: a b [2J: authentication failed\n");
+  EXPECT_EQ(report_failure(make_error(Errc::timeout, "a\nb\x1b[2J"), ExitCode::unreachable), 4);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "cpaway: a b [2J: timed out\n");
 }
 
-TEST(ExitCode, ArgumentErrorsSayItThemselves) {
+TEST(ExitCode, SentencesStandAlone) {
+  EXPECT_EQ(describe(make_error(Errc::auth, "u@h: permission denied")), "u@h: permission denied");
+  EXPECT_EQ(describe(make_error(Errc::auth, "")), "authentication failed");
   EXPECT_EQ(describe(make_error(Errc::invalid, "option x needs a value")),
             "option x needs a value");
   EXPECT_EQ(describe(os_error(ENOENT, "mountpoint /x")),

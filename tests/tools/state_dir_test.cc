@@ -66,11 +66,23 @@ TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
   EXPECT_EQ(first->path(), top.path() + "/name");
   EXPECT_EQ(second->path(), top.path() + "/name.2");
   EXPECT_EQ(running_daemons(top.path()).size(), 2U);
-  first->clean();
   first = fail(Errc::cancelled, "");
   auto third = StateDir::acquire(top.path(), "name", {"s", "/3", 3});
   ASSERT_TRUE(third);
   EXPECT_EQ(third->path(), top.path() + "/name");
+}
+
+TEST(StateDir, LeavesNothingBehindButWhatOthersKeepThere) {
+  const TemporaryDirectory top;
+  auto state = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
+  ASSERT_TRUE(state);
+  state->clean();
+  EXPECT_TRUE(stdfs::is_empty(top.path()));
+  state = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
+  ASSERT_TRUE(state);
+  stdfs::create_directory(top.path() + "/name/store");
+  state->clean();
+  EXPECT_TRUE(stdfs::exists(top.path() + "/name/store"));
 }
 
 TEST(StateDir, RefusesADirectoryOpenToOthers) {
