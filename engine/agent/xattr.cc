@@ -127,7 +127,7 @@ Status copy_xattrs(const Location& from, const Location& to) {
     if (!value) {
       continue;
     }
-    const Status set = set_xattr(to, {name, std::move(*value)}, 0);
+    Status set = set_xattr(to, {name, std::move(*value)}, 0);
     if (!set && is_want_of_space(set.error().os_errno)) {
       return set;
     }

@@ -31,7 +31,7 @@ void Sha256::update(ByteSpan bytes) {
 }
 
 void Sha256::update_zeros(uint64_t count) {
-  static constexpr std::array<uint8_t, 64 * 1024> kZeros{};
+  static constexpr std::array<uint8_t, 64UL * 1024> kZeros{};
   while (count > 0) {
     const size_t n = std::min<uint64_t>(count, kZeros.size());
     update(ByteSpan(kZeros).first(n));

@@ -1,79 +1,60 @@
 #include "engine/wire/op.h"
 
+#include <array>
+
 namespace cpaway::wire {
+namespace {
+
+using Names = std::array<std::string_view, 256>;
+
+constexpr Names make_names() {
+  Names names;
+  const auto set = [&names](Op op, std::string_view name) {
+    names[static_cast<uint8_t>(op)] = name;
+  };
+  set(Op::hello, "hello");
+  set(Op::ping, "ping");
+  set(Op::init, "init");
+  set(Op::status, "status");
+  set(Op::ack, "ack");
+  set(Op::cancel, "cancel");
+  set(Op::block, "block");
+  set(Op::commit, "commit");
+  set(Op::put_file, "put_file");
+  set(Op::truncate_transfer, "truncate_transfer");
+  set(Op::read_transfer, "read_transfer");
+  set(Op::getattr, "getattr");
+  set(Op::setattr, "setattr");
+  set(Op::readlink, "readlink");
+  set(Op::mknod, "mknod");
+  set(Op::mkdir, "mkdir");
+  set(Op::unlink, "unlink");
+  set(Op::rmdir, "rmdir");
+  set(Op::symlink, "symlink");
+  set(Op::rename, "rename");
+  set(Op::link, "link");
+  set(Op::open, "open");
+  set(Op::close, "close");
+  set(Op::read, "read");
+  set(Op::write, "write");
+  set(Op::fsync, "fsync");
+  set(Op::readdir, "readdir");
+  set(Op::statfs, "statfs");
+  set(Op::getxattr, "getxattr");
+  set(Op::listxattr, "listxattr");
+  set(Op::setxattr, "setxattr");
+  set(Op::removexattr, "removexattr");
+  set(Op::digest, "digest");
+  set(Op::reply, "reply");
+  return names;
+}
+
+constexpr Names kNames = make_names();
+
+}  // namespace
 
 std::string_view op_name(Op op) {
-  switch (op) {
-    case Op::hello:
-      return "hello";
-    case Op::ping:
-      return "ping";
-    case Op::init:
-      return "init";
-    case Op::status:
-      return "status";
-    case Op::ack:
-      return "ack";
-    case Op::cancel:
-      return "cancel";
-    case Op::block:
-      return "block";
-    case Op::commit:
-      return "commit";
-    case Op::put_file:
-      return "put_file";
-    case Op::truncate_transfer:
-      return "truncate_transfer";
-    case Op::read_transfer:
-      return "read_transfer";
-    case Op::getattr:
-      return "getattr";
-    case Op::setattr:
-      return "setattr";
-    case Op::readlink:
-      return "readlink";
-    case Op::mknod:
-      return "mknod";
-    case Op::mkdir:
-      return "mkdir";
-    case Op::unlink:
-      return "unlink";
-    case Op::rmdir:
-      return "rmdir";
-    case Op::symlink:
-      return "symlink";
-    case Op::rename:
-      return "rename";
-    case Op::link:
-      return "link";
-    case Op::open:
-      return "open";
-    case Op::close:
-      return "close";
-    case Op::read:
-      return "read";
-    case Op::write:
-      return "write";
-    case Op::fsync:
-      return "fsync";
-    case Op::readdir:
-      return "readdir";
-    case Op::statfs:
-      return "statfs";
-    case Op::getxattr:
-      return "getxattr";
-    case Op::listxattr:
-      return "listxattr";
-    case Op::setxattr:
-      return "setxattr";
-    case Op::removexattr:
-      return "removexattr";
-    case Op::digest:
-      return "digest";
-    case Op::reply:
-      return "reply";
-  }
-  return {};
+  return kNames[static_cast<uint8_t>(op)];
 }
 
 }  // namespace cpaway::wire
