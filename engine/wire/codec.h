@@ -19,15 +19,15 @@
 #include "engine/base/bytes.h"
 #include "engine/base/result.h"
 
-#define CPAWAY_FIELDS(...)         \
-  template <class Visitor>         \
-  void visit(Visitor& visitor) {   \
-    visitor(__VA_ARGS__);          \
-  }                                \
-  template <class Visitor>         \
+#define CPAWAY_FIELDS(...)             \
+  template <class Visitor>             \
+  void visit(Visitor& visitor) {       \
+    visitor(__VA_ARGS__);              \
+  }                                    \
+  template <class Visitor>             \
   void visit(Visitor& visitor) const { \
-    visitor(__VA_ARGS__);          \
-  }                                \
+    visitor(__VA_ARGS__);              \
+  }                                    \
   bool operator==(const Self&) const = default
 
 namespace cpaway::wire {
@@ -38,7 +38,9 @@ inline constexpr uint32_t kMaxItems = 1U << 16U;
 inline constexpr size_t kMaxString = 4096;
 
 template <class T>
-concept Struct = requires(T& t, int& v) { sizeof(typename T::Self); };
+concept Struct = requires(T& t, int& v) {
+  sizeof(typename T::Self);
+};
 
 class Encoder {
  public:
@@ -51,8 +53,7 @@ class Encoder {
 
  private:
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void put(T value) {
+  requires(std::is_integral_v<T> || std::is_enum_v<T>) void put(T value) {
     const size_t at = out_.size();
     out_.resize(at + sizeof(T));
     store_be(out_.data() + at, static_cast<uint64_t>(value), sizeof(T));
@@ -106,8 +107,7 @@ class Decoder {
 
  private:
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void get(T& value) {
+  requires(std::is_integral_v<T> || std::is_enum_v<T>) void get(T& value) {
     if (const uint8_t* from = take(sizeof(T))) {
       uint64_t raw = 0;
       for (size_t i = 0; i < sizeof(T); ++i) {

@@ -49,7 +49,7 @@ struct Attr {
   using Self = Attr;
   uint64_t dev = 0;
   uint64_t ino = 0;
-  Time btime;  // zero where the filesystem keeps none; tells a reused inode number apart
+  Time btime;         // zero where the filesystem keeps none; tells a reused inode number apart
   uint32_t mode = 0;  // type and permissions, as st_mode
   uint32_t nlink = 0;
   uint32_t uid = 0;
@@ -102,8 +102,8 @@ struct Hello {
   uint32_t magic = kMagic;
   uint16_t min_version = kVersion;
   uint16_t max_version = kVersion;
-  uint64_t features = 0;  // bits that the client can use; none are defined yet
-  std::string directory;  // "" and relative ones start at the login directory
+  uint64_t features = 0;     // bits that the client can use; none are defined yet
+  std::string directory;     // "" and relative ones start at the login directory
   bool sync_commit = false;  // every commit reaches the disk before it is answered
   CPAWAY_FIELDS(magic, min_version, max_version, features, directory, sync_commit);
 
@@ -154,7 +154,7 @@ struct TransferStatus {
     std::string path;
     uint64_t bytes_received = 0;
     uint64_t bytes_acknowledged = 0;
-    uint64_t size = 0;         // of the staging file
+    uint64_t size = 0;          // of the staging file
     uint64_t bytes_hashed = 0;  // of its start, by the running SHA-256
     CPAWAY_FIELDS(path, bytes_received, bytes_acknowledged, size, bytes_hashed);
   };
@@ -192,7 +192,8 @@ struct Placement {
   std::string path;
   bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
   // Mode of a new file, exactly: the mounting kernel has applied the program's umask, the agent
-  // applies none. Not used where an old version is replaced, whose owner, mode, ACL and xattrs stay.
+  // applies none. Not used where an old version is replaced, whose owner, mode, ACL and xattrs
+  // stay.
   uint32_t create_mode = 0644;
   SetAttr attr;  // size is not used here
   std::vector<Xattr> xattrs;
@@ -410,7 +411,7 @@ struct FSync {
 struct DirEntry {
   using Self = DirEntry;
   std::string name;
-  Attr attr;
+  Attr attr;  // nlink 0: could not be read; then only ino and the type bits of mode are there
   CPAWAY_FIELDS(name, attr);
 };
 

@@ -14,7 +14,8 @@ void begin_frame(Bytes& head, Op op, uint32_t id);
 [[nodiscard]] Frame finish_frame(Bytes head, SharedBytes bulk);
 
 template <class Message>
-[[nodiscard]] Frame pack_as(Op op, uint32_t id, const Message& message, SharedBytes bulk = nullptr) {
+[[nodiscard]] Frame pack_as(Op op, uint32_t id, const Message& message,
+                            SharedBytes bulk = nullptr) {
   Bytes head;
   begin_frame(head, op, id);
   Encoder encoder(head);

@@ -1,6 +1,8 @@
 #include "tests/engine/agent/agent_client.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -18,12 +20,17 @@ Bytes random_bytes(uint32_t seed, size_t size) {
   return bytes;
 }
 
-AgentClient::AgentClient(agent::Options options) {
+AgentClient::AgentClient(agent::Options options, uint32_t uid) {
   int pair[2];
   CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
   client_.reset(pair[0]);
   server_.reset(pair[1]);
-  thread_ = std::thread([this, options = std::move(options)] {
+  thread_ = std::thread([this, options = std::move(options), uid] {
+    if (uid != 0) {  // the bare calls change this thread, and those it makes, and no other
+      CHECK(::syscall(SYS_setgroups, 0, nullptr) == 0);
+      CHECK(::syscall(SYS_setresgid, -1, uid, -1) == 0);
+      CHECK(::syscall(SYS_setresuid, -1, uid, -1) == 0);
+    }
     agent::Server server(server_.get(), server_.get(), options);
     status_ = server.run();
     if (!status_) {

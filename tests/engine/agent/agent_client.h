@@ -24,7 +24,8 @@ inline SharedBytes shared(Bytes bytes) {
 
 class AgentClient {
  public:
-  explicit AgentClient(agent::Options options = {});
+  // With `uid`, the server's threads alone act as that user (and group); needs root.
+  explicit AgentClient(agent::Options options = {}, uint32_t uid = 0);
   // Ends the server, whatever its status.
   ~AgentClient();
   AgentClient(const AgentClient&) = delete;
