@@ -19,7 +19,7 @@ constexpr uint64_t kExiting = 0x4;     // PF_EXITING
 constexpr uint64_t kSignaled = 0x400;  // PF_SIGNALED
 // A shell in a shell in a script is deep already.
 constexpr int kMaxAncestors = 8;
-constexpr size_t kFlagsField = 6;      // in /proc/PID/stat, counted from the state after the name
+constexpr size_t kFlagsField = 6;  // in /proc/PID/stat, counted from the state after the name
 
 std::string read_proc(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "engine/base/log.h"
+#include "fs/device_io.h"
 #include "fs/interrupt_watch.h"
 #include "fs/notifier.h"
 #include "fs/ops.h"
@@ -122,6 +123,11 @@ Status FuseMount::start(const Options& options) {
     const std::string said = FuseLog::last();
     fuse_session_destroy(session);
     return fail_os(error != 0 ? error : EIO, concat("mount on ", options.mountpoint, ": ", said));
+  }
+  if (auto installed = install_device_io(session); !installed) {
+    fuse_session_unmount(session);
+    fuse_session_destroy(session);
+    return installed;
   }
   session_ = session;
   notifier_.set_session(session);

@@ -37,11 +37,11 @@ template <class Request>
                                                                      SharedBytes bulk = nullptr) {
   using Answer = Result<client::WithBulk<typename Request::Answer>>;
   auto promise = std::make_shared<std::promise<Answer>>();
-  agent.submit(wire::pack(0, request, std::move(bulk)), client::Priority::interactive,
-               [promise](Result<wire::Incoming> incoming) {
-                 promise->set_value(
-                     client::open_answer<typename Request::Answer>(std::move(incoming)));
-               });
+  agent.submit(
+      wire::pack(0, request, std::move(bulk)), client::Priority::interactive,
+      [promise](Result<wire::Incoming> incoming) {
+        promise->set_value(client::open_answer<typename Request::Answer>(std::move(incoming)));
+      });
   return promise->get_future().get();
 }
 

@@ -1,0 +1,110 @@
+// Programs that are killed: a copying one leaves the old file, any other leaves what it wrote.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/e2e/mounted_remote.h"
+
+namespace cpaway::testing {
+namespace {
+
+class Interrupt : public MountedRemote {
+ protected:
+  void SetUp() override {
+    MountedRemote::SetUp();
+    if (!IsSkipped()) {
+      mount();
+      // Never ends, so that it is surely interrupted in the middle.
+      ASSERT_EQ(::mkfifo(local("endless").c_str(), 0600), 0);
+    }
+  }
+
+  // Runs `program` with its output going on for ever, kills it in the middle, and waits.
+  void kill_in_the_middle(const std::vector<std::string>& argv, int signal) {
+    const pid_t feeder = spawn({"/bin/sh", "-c", "exec yes > " + local("endless")});
+    const pid_t pid = spawn(argv);
+    // In the middle: blocks have reached the staging file.
+    EXPECT_TRUE(wait_until([this] { return staged_bytes() > (4U << 20U); }));
+    ::kill(pid, signal);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    ::kill(feeder, SIGKILL);
+    ::waitpid(feeder, &status, 0);
+  }
+
+  static pid_t spawn(const std::vector<std::string>& argv) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      std::vector<char*> words;
+      for (const std::string& word : argv) {
+        words.push_back(const_cast<char*>(word.c_str()));
+      }
+      words.push_back(nullptr);
+      ::execvp(words[0], words.data());
+      ::_exit(127);
+    }
+    return pid;
+  }
+
+  uint64_t staged_bytes() const {
+    for (const std::string& name : remote_names()) {
+      struct stat st {};
+      if (name.starts_with(".cpaway-") && ::stat(on_remote(name).c_str(), &st) == 0) {
+        return static_cast<uint64_t>(st.st_size);
+      }
+    }
+    return 0;
+  }
+};
+
+TEST_F(Interrupt, KilledCopyLeavesTheOldFile) {
+  for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+    must("echo old > " + on_mount("f"));
+    kill_in_the_middle({"cp", local("endless"), on_mount("f"), "--copy-contents"}, signal);
+    EXPECT_EQ(read_file(on_remote("f")), "old\n");
+    EXPECT_TRUE(wait_until([this] { return staging_files() == 0; }));
+    EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
+  }
+}
+
+TEST_F(Interrupt, KilledCopyMakesNoNewName) {
+  kill_in_the_middle({"dd", "if=" + local("endless"), "of=" + on_mount("new"), "bs=1M"}, SIGKILL);
+  EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
+  EXPECT_TRUE(wait_until([this] { return ::access(on_mount("new").c_str(), F_OK) != 0; }));
+}
+
+TEST_F(Interrupt, AnyOtherProgramLeavesWhatItWrote) {
+  const pid_t pid = spawn({"/bin/sh", "-c", "exec yes > " + on_mount("y")});
+  EXPECT_TRUE(wait_until([this] { return staged_bytes() > (4U << 20U); }));
+  ::kill(pid, SIGKILL);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  const std::string content = read_file(on_remote("y"));
+  ASSERT_GT(content.size(), 4U << 20U);
+  for (size_t i = 0; i < content.size(); ++i) {
+    ASSERT_EQ(content[i], i % 2 == 0 ? 'y' : '\n') << "at " << i;
+  }
+}
+
+TEST_F(Interrupt, RedirectionKeepsTheOldFileUntilTheEnd) {
+  must("echo old > " + on_mount("f"));
+  ASSERT_EQ(::mkfifo(local("gate").c_str(), 0600), 0);
+  // The shell opens, duplicates and closes; then a child of it lives and dies before any output.
+  const pid_t pid =
+      spawn({"/bin/bash", "-c", "{ /bin/true; cat " + local("gate") + "; } > " + on_mount("f")});
+  {
+    const int gate = ::open(local("gate").c_str(), O_WRONLY);  // returns when cat has started
+    EXPECT_EQ(read_file(on_remote("f")), "old\n");
+    EXPECT_EQ(::write(gate, "new\n", 4), 4);
+    ::close(gate);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(read_file(on_remote("f")), "new\n");
+}
+
+}  // namespace
+}  // namespace cpaway::testing

@@ -1,0 +1,68 @@
+// A private sshd, a directory on it, and a mount of that directory by the real program.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/run_command.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_sshd.h"
+#include "tests/support/wait_until.h"
+
+namespace cpaway::testing {
+
+// Skips where no sshd may be run. At the end of each test: unmounted, and nothing left over: no
+// mount, no process on either side, no staging file.
+class MountedRemote : public ::testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // `cpaway mount` of the remote directory, with further -o options; must succeed.
+  void mount(const std::string& options = "");
+  // The same with an agent in which CPAWAY_FAULT is set.
+  void mount_with_fault(const std::string& fault);
+  void unmount();
+  // As mount(), but only runs it. `source` and `mountpoint` "" for the usual ones.
+  Finished try_mount(const std::string& options, std::string source = "",
+                     std::string mountpoint = "");
+
+  [[nodiscard]] TestSshd& sshd() { return *sshd_; }
+  [[nodiscard]] bool mounted() const;
+  // Paths: on the mount, on the remote host, and on this one.
+  [[nodiscard]] std::string on_mount(const std::string& name) const { return mnt_ + "/" + name; }
+  [[nodiscard]] std::string on_remote(const std::string& name) const {
+    return remote_ + "/" + name;
+  }
+  [[nodiscard]] std::string local(const std::string& name) const { return dir_.file(name); }
+  [[nodiscard]] const std::string& mountpoint() const { return mnt_; }
+  // [user@]host:directory
+  [[nodiscard]] std::string source() const;
+  // What the mount has logged so far.
+  [[nodiscard]] std::string log() const { return read_file(local("log")); }
+  [[nodiscard]] std::vector<std::string> remote_names() const;
+  [[nodiscard]] int staging_files() const;
+  [[nodiscard]] std::string sha256_on_mount(const std::string& name) const;
+  // `size` bytes of noise in a local file; its path.
+  std::string make_file(const std::string& name, size_t size);
+
+  static Finished shell(const std::string& command) {
+    return run_command({"/bin/bash", "-c", command});
+  }
+  // A command that must print nothing on standard error and end with 0.
+  static void must(const std::string& command);
+
+ private:
+  [[nodiscard]] std::string login_options() const;
+
+  TempDir dir_;
+  std::unique_ptr<TestSshd> sshd_;
+  std::string remote_;
+  std::string mnt_;
+};
+
+[[nodiscard]] std::string sha256_of_file(const std::string& path);
+
+}  // namespace cpaway::testing

@@ -1,0 +1,211 @@
+// What programs expect of a filesystem, on the mount and in what it leaves on the remote host.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "engine/base/fd.h"
+#include "tests/e2e/mounted_remote.h"
+
+namespace cpaway::testing {
+namespace {
+
+constexpr size_t kMiB = 1UL << 20U;
+
+class Semantics : public MountedRemote {
+ protected:
+  void SetUp() override {
+    MountedRemote::SetUp();
+    if (!IsSkipped()) {
+      mount();
+    }
+  }
+  UniqueFd open_on_mount(const std::string& name, int flags, mode_t mode = 0644) {
+    UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, mode));
+    EXPECT_TRUE(fd) << name << ": " << errno;
+    return fd;
+  }
+  static void put(const UniqueFd& fd, std::string_view text) {
+    EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
+  static uint64_t inode_of(const std::string& path) {
+    struct stat st {};
+    EXPECT_EQ(::stat(path.c_str(), &st), 0) << path;
+    return st.st_ino;
+  }
+};
+
+TEST_F(Semantics, WritesWithoutTruncationGoInPlace) {
+  const std::string file = make_file("f", 5 * kMiB);
+  must("cp " + file + " " + on_mount("f"));
+  const uint64_t inode = inode_of(on_remote("f"));
+  const std::string edit = " bs=1000 seek=2000 count=1 conv=notrunc if=/etc/services 2>/dev/null";
+  must("dd of=" + on_mount("f") + edit);
+  must("dd of=" + file + edit);
+  must("echo more >> " + on_mount("f") + " && echo more >> " + file);
+  EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(file));
+  EXPECT_EQ(sha256_of_file(on_mount("f")), sha256_of_file(file));
+  EXPECT_EQ(sha256_on_mount("f"), sha256_of_file(file));
+  EXPECT_EQ(inode_of(on_remote("f")), inode);
+}
+
+TEST_F(Semantics, HardLinksStayLinked) {
+  write_file(on_remote("a"), "old");
+  ASSERT_EQ(::link(on_remote("a").c_str(), on_remote("b").c_str()), 0);
+  must("cp " + make_file("f", 3 * kMiB) + " " + on_mount("a"));
+  EXPECT_EQ(inode_of(on_remote("a")), inode_of(on_remote("b")));
+  EXPECT_EQ(sha256_of_file(on_remote("b")), sha256_of_file(local("f")));
+  must("ln " + on_mount("a") + " " + on_mount("c"));
+  EXPECT_EQ(inode_of(on_mount("a")), inode_of(on_mount("c")));
+}
+
+TEST_F(Semantics, ReplacedFileKeepsModeAndXattrs) {
+  must("echo old > " + on_mount("f") + " && chmod 640 " + on_mount("f") +
+       " && setfattr -n user.color -v blue " + on_mount("f"));
+  must("echo new > " + on_mount("f"));
+  EXPECT_EQ(read_file(on_remote("f")), "new\n");
+  EXPECT_EQ(shell("stat -c %a " + on_remote("f")).out, "640\n");
+  EXPECT_EQ(shell("getfattr --only-values -n user.color " + on_remote("f")).out, "blue");
+  EXPECT_EQ(shell("getfattr --only-values -n user.color " + on_mount("f")).out, "blue");
+}
+
+TEST_F(Semantics, WhatIsWrittenIsReadBeforeTheCommit) {
+  for (const size_t size : {size_t{1000}, 3 * kMiB + 77}) {
+    const UniqueFd fd = open_on_mount("f", O_RDWR | O_CREAT | O_TRUNC);
+    const std::string text(size, 'x');
+    put(fd, text);
+    struct stat st {};
+    ASSERT_EQ(::fstat(fd.get(), &st), 0);
+    EXPECT_EQ(static_cast<size_t>(st.st_size), size);
+    EXPECT_EQ(read_file(on_mount("f")), text);
+    EXPECT_EQ(shell("ls " + mountpoint()).out, "f\n");
+    char state[32] = {};
+    EXPECT_GT(::getxattr(on_mount("f").c_str(), "user.cpaway.state", state, sizeof state), 0);
+    EXPECT_STREQ(state, "writing");
+  }
+  EXPECT_EQ(read_file(on_remote("f")).size(), 3 * kMiB + 77);
+}
+
+TEST_F(Semantics, FsyncCommitsAndLaterWritesGoInPlace) {
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT | O_EXCL);
+  put(fd, "one");
+  EXPECT_EQ(remote_names(), std::vector<std::string>{});
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "one");
+  put(fd, "two");
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "onetwo");
+}
+
+TEST_F(Semantics, UnlinkedAndRenamedFilesStayOpen) {
+  const UniqueFd created = open_on_mount("new", O_RDWR | O_CREAT | O_EXCL);
+  put(created, "lost");
+  ASSERT_EQ(::unlink(on_mount("new").c_str()), 0);
+  char text[8] = {};
+  EXPECT_EQ(::pread(created.get(), text, sizeof text, 0), 4);
+
+  must("echo kept > " + on_mount("old"));
+  const UniqueFd reader = open_on_mount("old", O_RDONLY);
+  const UniqueFd writer = open_on_mount("old", O_WRONLY);
+  ASSERT_EQ(::unlink(on_mount("old").c_str()), 0);
+  put(writer, "K");
+  EXPECT_EQ(::pread(reader.get(), text, sizeof text, 0), 5);
+  EXPECT_EQ(text[0], 'K');
+  EXPECT_EQ(remote_names(), std::vector<std::string>{});
+
+  const UniqueFd renamed = open_on_mount("a", O_WRONLY | O_CREAT);
+  put(renamed, "1");
+  ASSERT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), 0);
+  put(renamed, "2");
+  ASSERT_EQ(::fsync(renamed.get()), 0);
+  EXPECT_EQ(read_file(on_remote("b")), "12");
+}
+
+TEST_F(Semantics, ExclusiveCreationDoesNotReplace) {
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT | O_EXCL);
+  put(fd, "mine");
+  write_file(on_remote("f"), "theirs");
+  UniqueFd closing(::dup(fd.get()));
+  EXPECT_EQ(::close(closing.release()), -1);
+  EXPECT_EQ(errno, EEXIST);
+  EXPECT_EQ(read_file(on_remote("f")), "theirs");
+}
+
+TEST_F(Semantics, TruncationUpAndDown) {
+  must("cp " + make_file("f", 2 * kMiB) + " " + on_mount("f"));
+  must("truncate -s 1000 " + on_mount("f") + " && truncate -s 1000 " + local("f"));
+  EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(local("f")));
+  must("truncate -s 5M " + on_mount("f") + " && truncate -s 5M " + local("f"));
+  EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(local("f")));
+  must("truncate -s 3M " + on_mount("fresh"));
+  EXPECT_EQ(read_file(on_remote("fresh")), std::string(3 * kMiB, '\0'));
+}
+
+TEST_F(Semantics, SharedMapping) {
+  must("head -c 100000 /dev/zero > " + on_mount("f"));
+  const UniqueFd fd = open_on_mount("f", O_RDWR);
+  void* map = ::mmap(nullptr, 100000, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  ASSERT_NE(map, MAP_FAILED);
+  static_cast<char*>(map)[50000] = 'm';
+  EXPECT_EQ(::msync(map, 100000, MS_SYNC), 0);
+  EXPECT_EQ(read_file(on_remote("f"))[50000], 'm');
+  ::munmap(map, 100000);
+}
+
+TEST_F(Semantics, NamesOfEveryKind) {
+  must("cd " + mountpoint() +
+       " && mkdir d && ln -s 'any text' d/l && mkfifo d/p"
+       " && : > \"$(printf 'a\\nb\\377')\" && : > " +
+       std::string(255, 'n'));
+  EXPECT_EQ(shell("readlink " + on_remote("d/l")).out, "any text\n");
+  EXPECT_EQ(shell("stat -c %F " + on_remote("d/p")).out, "fifo\n");
+  EXPECT_EQ(::mkdir(on_mount(std::string(256, 'n')).c_str(), 0755), -1);
+  EXPECT_EQ(errno, ENAMETOOLONG);
+  EXPECT_EQ(::rmdir(on_mount("d").c_str()), -1);
+  EXPECT_EQ(errno, ENOTEMPTY);
+  EXPECT_EQ(::open(on_mount(".cpaway-0123456789abcdef.part").c_str(), O_WRONLY | O_CREAT, 0644),
+            -1);
+  EXPECT_EQ(errno, EPERM);
+  struct statvfs here {};
+  struct statvfs there {};
+  ASSERT_EQ(::statvfs(mountpoint().c_str(), &here), 0);
+  ASSERT_EQ(::statvfs(on_remote("").c_str(), &there), 0);
+  EXPECT_EQ(here.f_blocks, there.f_blocks);
+  EXPECT_EQ(here.f_namemax, there.f_namemax);
+}
+
+TEST_F(Semantics, ListingWhileFilesAreMade) {
+  must("cd " + mountpoint() + " && for i in $(seq 3000); do : > f$i; done");
+  EXPECT_EQ(shell("ls " + mountpoint() + " | wc -l").out, "3000\n");
+  EXPECT_EQ(shell("ls -U " + on_remote("") + " | wc -l").out, "3000\n");
+  must("rm " + mountpoint() + "/f*");
+  EXPECT_EQ(remote_names(), std::vector<std::string>{});
+}
+
+TEST_F(Semantics, ExtendedAttributes) {
+  must("echo x > " + on_mount("f"));
+  must("setfattr -n user.a -v 1 " + on_mount("f") + " && setfattr -n user.b -v 2 " + on_mount("f") +
+       " && setfattr -x user.a " + on_mount("f"));
+  EXPECT_EQ(shell("getfattr -d --absolute-names " + on_remote("f") + " | grep user").out,
+            "user.b=\"2\"\n");
+  EXPECT_EQ(::setxattr(on_mount("f").c_str(), "user.cpaway.sha256", "x", 1, 0), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::getxattr(on_mount("f").c_str(), "user.b", nullptr, 0), 1);
+}
+
+TEST_F(Semantics, ToolsWorkUnmodified) {
+  must("cd " + mountpoint() +
+       " && mkdir src && tar -C /usr/include -cf - linux | tar -C src -xf -");
+  must("diff -r /usr/include/linux " + on_remote("src/linux"));
+  must("cd " + mountpoint() +
+       " && git init -q repo && cd repo && git config user.email a@b && git config user.name n"
+       " && cp -r ../src/linux . && git add . && git commit -q -m one && git fsck --no-progress"
+       " && git status --porcelain");
+  must("rsync -a " + mountpoint() + "/src/ " + mountpoint() + "/copy/");
+  EXPECT_EQ(shell("rsync -ai " + mountpoint() + "/src/ " + mountpoint() + "/copy/").out, "");
+}
+
+}  // namespace
+}  // namespace cpaway::testing

@@ -1,0 +1,72 @@
+#include "engine/upload/window.h"
+
+#include <gtest/gtest.h>
+
+namespace cpaway::upload {
+namespace {
+
+TEST(Window, GrantsAtOnceWhatFits) {
+  Window window(100);
+  EXPECT_TRUE(window.acquire(60, [] { FAIL(); }));
+  EXPECT_TRUE(window.acquire(40, [] { FAIL(); }));
+  EXPECT_EQ(window.used(), 100U);
+  window.release(100);
+  EXPECT_EQ(window.used(), 0U);
+}
+
+TEST(Window, GrantsInTurn) {
+  Window window(100);
+  std::string order;
+  ASSERT_TRUE(window.acquire(100, [] {}));
+  EXPECT_FALSE(window.acquire(80, [&order] { order += 'a'; }));
+  // Would fit after the release, but is second in line.
+  EXPECT_FALSE(window.acquire(10, [&order] { order += 'b'; }));
+  window.release(50);
+  EXPECT_EQ(order, "");
+  window.release(50);
+  EXPECT_EQ(order, "ab");
+  EXPECT_EQ(window.used(), 90U);
+}
+
+TEST(Window, MoreThanTheCapacityIsGrantedAlone) {
+  Window window(10);
+  bool granted = false;
+  EXPECT_TRUE(window.acquire(1000, [] {}));
+  EXPECT_FALSE(window.acquire(1000, [&granted] { granted = true; }));
+  window.release(1000);
+  EXPECT_TRUE(granted);
+}
+
+TEST(Window, AsksHoldersWhenSomebodyWaits) {
+  Window window(10);
+  int asked = 0;
+  int key = 0;
+  window.add_holder(&key, [&asked] { ++asked; });
+  ASSERT_TRUE(window.acquire(10, [] {}));
+  EXPECT_EQ(asked, 0);
+  EXPECT_FALSE(window.acquire(1, [] {}));
+  EXPECT_EQ(asked, 1);
+  // One that starts to hold while somebody waits is asked at once.
+  int other = 0;
+  window.add_holder(&other, [&asked] { ++asked; });
+  EXPECT_EQ(asked, 2);
+  window.remove_holder(&key);
+  EXPECT_FALSE(window.acquire(1, [] {}));
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(WindowBytes, GivesBackWhatItHolds) {
+  Window window(100);
+  ASSERT_TRUE(window.acquire(50, [] {}));
+  {
+    WindowBytes bytes(window);
+    bytes.hold(50);
+    bytes.bytes.resize(30);
+    bytes.release_surplus();
+    EXPECT_EQ(window.used(), 30U);
+  }
+  EXPECT_EQ(window.used(), 0U);
+}
+
+}  // namespace
+}  // namespace cpaway::upload
