@@ -26,6 +26,13 @@ class NameHandlersTest : public ::testing::Test {
     return client.call(wire::SetAttrRequest{target, attr});
   }
 
+  Result<wire::Attr> make_link(const wire::Target& from, const std::string& to) {
+    wire::Link request;
+    request.from = from;
+    request.to = to;
+    return client.call(request);
+  }
+
   const TempDir dir;
   AgentClient client;
 };
@@ -64,8 +71,8 @@ TEST_F(NameHandlersTest, MakesEachKind) {
   EXPECT_EQ(link->mode, 0120777U);
   EXPECT_EQ(link->access, 7);
   EXPECT_EQ(client.call(wire::ReadLink{"link"})->text, "d/missing");
-  EXPECT_EQ(client.call(wire::Link{{0, "link"}, "link2"})->nlink, 2U);  // of the link itself
-  EXPECT_EQ(client.call(wire::Link{{0, "d/f"}, "f2"})->nlink, 2U);
+  EXPECT_EQ(make_link({0, "link"}, "link2")->nlink, 2U);  // of the link itself
+  EXPECT_EQ(make_link({0, "d/f"}, "f2")->nlink, 2U);
   if (::geteuid() == 0) {
     const auto node = client.call(wire::MkNod{"null", S_IFCHR | 0600, makedev(1, 3)});
     EXPECT_TRUE(!node || node->rdev == makedev(1, 3));
@@ -75,7 +82,7 @@ TEST_F(NameHandlersTest, MakesEachKind) {
 TEST_F(NameHandlersTest, LinksAnOpenFile) {
   write_file(dir.file("f"), "kept");
   ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenRead));
-  EXPECT_TRUE(client.call(wire::Link{{1, ""}, "g"}));
+  EXPECT_TRUE(make_link({1, ""}, "g"));
   EXPECT_EQ(read_file(dir.file("g")), "kept");
 }
 
@@ -171,7 +178,7 @@ TEST_F(NameHandlersTest, RefusesToTouchTheRootsName) {
   EXPECT_EQ(errno_of(client.call(wire::Unlink{""})), EISDIR);
   EXPECT_EQ(errno_of(client.call(wire::Rename{"", "x", 0})), EBUSY);
   EXPECT_EQ(errno_of(client.call(wire::ReadLink{""})), EINVAL);
-  EXPECT_EQ(errno_of(client.call(wire::Link{{0, ""}, "x"})), EPERM);
+  EXPECT_EQ(errno_of(make_link({0, ""}, "x")), EPERM);
 }
 
 TEST_F(NameHandlersTest, StatFsIsThatOfTheSystem) {

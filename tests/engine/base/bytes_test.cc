@@ -24,7 +24,8 @@ TEST(Bytes, TextAndBack) {
 }
 
 TEST(Strings, ConcatTakesTextAndIntegers) {
-  EXPECT_EQ(concat("a", std::string("b"), 'c', 1, -2, 3UL, uint8_t{4}), "abc1-234");
+  const std::string text = "b";
+  EXPECT_EQ(concat("a", text, 'c', 1, -2, 3UL, uint8_t{4}), "abc1-234");
   EXPECT_EQ(concat(INT64_MIN, " ", UINT64_MAX), "-9223372036854775808 18446744073709551615");
   EXPECT_EQ(concat(), "");
 }
