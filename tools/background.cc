@@ -90,7 +90,7 @@ Status Background::detach(bool keep_stderr) {
   static_cast<void>(setsid());
   CPAWAY_TRY(close_standard_streams(keep_stderr));
   prctl(PR_SET_PDEATHSIG, 0);
-  const Status told = write_full(waiting_.get(), as_bytes("r"));
+  Status told = write_full(waiting_.get(), as_bytes("r"));
   waiting_.reset();
   return told;
 }

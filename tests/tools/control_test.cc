@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "tests/tools/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 #include "tools/control_client.h"
 #include "tools/control_server.h"
 
@@ -42,7 +42,7 @@ TEST(MountStatus, OtherTextIsAnError) {
 
 // The path of the socket is longer than sun_path.
 TEST(Control, AnswersInADeepDirectory) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   const std::string base = top.path() + "/" + std::string(120, 'x');
   auto state = StateDir::acquire(base, "name", {"u@h:d", "/mnt", 7});
   ASSERT_TRUE(state);

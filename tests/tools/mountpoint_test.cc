@@ -6,16 +6,16 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/tools/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace cpaway::tools {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 namespace stdfs = std::filesystem;
 
 TEST(Mountpoint, ResolvesLinksAndSlashes) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   stdfs::create_directory(top.path() + "/real");
   stdfs::create_symlink("real", top.path() + "/link");
   for (const char* name : {"/real", "/real/", "/link", "/./link", "/real/../real/."}) {
@@ -35,7 +35,7 @@ TEST(Mountpoint, MissingOnesAreNamed) {
 }
 
 TEST(Mountpoint, MustBeAnEmptyDirectory) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   EXPECT_TRUE(prepare_mountpoint(top.path(), false));
   std::ofstream(top.path() + "/file") << "x";
   const auto full = prepare_mountpoint(top.path(), false);
@@ -48,7 +48,7 @@ TEST(Mountpoint, MustBeAnEmptyDirectory) {
 }
 
 TEST(Mountpoint, WhatAnswersIsNotDead) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   EXPECT_FALSE(is_dead_mount(top.path(), 5000));
   EXPECT_FALSE(is_dead_mount("/nonexistent", 5000));
 }

@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "tests/tools/temporary_directory.h"
+#include "tests/support/temp_dir.h"
 
 namespace cpaway::tools {
 namespace {
@@ -24,7 +24,7 @@ transport::LoginOptions login(const std::string& user, const std::string& host, 
 
 TEST(StateName, IsReadableAndUnique) {
   const std::string name = state_name(login("u", "h", 22), "/a b/ü");
-  EXPECT_THAT(name, testing::StartsWith("u@h:22:_a_b_"));
+  EXPECT_THAT(name, ::testing::StartsWith("u@h:22:_a_b_"));
   EXPECT_EQ(name.find('/'), std::string::npos);
   EXPECT_NE(name, state_name(login("u", "h", 22), "/a_b/ü"));
   EXPECT_NE(state_name(login("u", "h", 0), "x"), state_name(login("", "h", 0), "x"));
@@ -39,7 +39,7 @@ TEST(StateBase, FollowsTheOptionThenTheEnvironment) {
 }
 
 TEST(StateDir, IsPrivateAndListedWhileHeld) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   const std::string base = top.path() + "/deep/er";
   {
     auto state = StateDir::acquire(base, "name", {"u@h:d", "/mnt", 42});
@@ -58,7 +58,7 @@ TEST(StateDir, IsPrivateAndListedWhileHeld) {
 }
 
 TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   auto first = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
   auto second = StateDir::acquire(top.path(), "name", {"s", "/2", 2});
   ASSERT_TRUE(first);
@@ -73,7 +73,7 @@ TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
 }
 
 TEST(StateDir, LeavesNothingBehindButWhatOthersKeepThere) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   auto state = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
   ASSERT_TRUE(state);
   state->clean();
@@ -86,18 +86,18 @@ TEST(StateDir, LeavesNothingBehindButWhatOthersKeepThere) {
 }
 
 TEST(StateDir, RefusesADirectoryOpenToOthers) {
-  const TemporaryDirectory top;
+  const cpaway::testing::TempDir top;
   stdfs::create_directory(top.path() + "/name");
   ASSERT_EQ(chmod((top.path() + "/name").c_str(), 0755), 0);
   const auto state = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
   ASSERT_FALSE(state);
-  EXPECT_THAT(state.error().context, testing::HasSubstr("0700"));
+  EXPECT_THAT(state.error().context, ::testing::HasSubstr("0700"));
 }
 
 TEST(StateDir, NamesThePathThatCannotBeMade) {
   const auto state = StateDir::acquire("/proc/nowhere", "name", {"s", "/1", 1});
   ASSERT_FALSE(state);
-  EXPECT_THAT(state.error().to_string(), testing::HasSubstr("/proc/nowhere/name"));
+  EXPECT_THAT(state.error().to_string(), ::testing::HasSubstr("/proc/nowhere/name"));
 }
 
 }  // namespace
