@@ -65,10 +65,18 @@ constexpr uint64_t kAsksForEnd =
 
 }  // namespace
 
+// A thread inside execve(2) that closes a descriptor holds a lock that reading its stat waits for
+// (exec_update_lock): reading it then, with that close waiting for us, would never end. One that is
+// exiting has given up its memory before its files, and status, which waits for nothing, shows
+// that.
 bool killed_by_signal(pid_t tid) {
+  const std::string status = tid <= 0 ? std::string() : read_proc(concat("/proc/", tid, "/status"));
+  if (status.empty() || !field(status, "VmSize").empty()) {
+    return false;
+  }
   const std::string stat = read_proc(concat("/proc/", tid, "/stat"));
   size_t at = stat.rfind(") ");
-  if (tid <= 0 || at == std::string::npos) {
+  if (at == std::string::npos) {
     return false;
   }
   at += 2;

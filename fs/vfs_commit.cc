@@ -20,12 +20,10 @@ void Vfs::when_settled(const InodePtr& inode, Job job) {
 }
 
 bool Vfs::killed_while_copying(pid_t caller) const {
-  if (!killed_by_signal(caller)) {
-    return false;
-  }
   const std::string name = program_name(caller);
   return std::find(options_.copying_programs.begin(), options_.copying_programs.end(), name) !=
-         options_.copying_programs.end();
+             options_.copying_programs.end() &&
+         killed_by_signal(caller);
 }
 
 bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {

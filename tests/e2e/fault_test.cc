@@ -33,7 +33,7 @@ TEST_F(Fault, DamagedBlocksAreSentAgain) {
 
 TEST_F(Fault, EndlessDamageIsAnErrorAndTheOldFileStays) {
   mount_with_fault("damage_block=-1");
-  write_file(on_remote("f"), "old");
+  write_remote("f", "old");
   for (const size_t size : {size_t{100}, 10 * kMiB}) {
     const Finished cp = run_command({"cp", make_file("f", size), on_mount("f")});
     EXPECT_EQ(cp.exit_status, 1);

@@ -82,6 +82,8 @@ TEST_F(Interrupt, AnyOtherProgramLeavesWhatItWrote) {
   ::kill(pid, SIGKILL);
   int status = 0;
   ::waitpid(pid, &status, 0);
+  // The dying program does not wait for the commit.
+  EXPECT_TRUE(wait_until([this] { return ::access(on_remote("y").c_str(), F_OK) == 0; }));
   const std::string content = read_file(on_remote("y"));
   ASSERT_GT(content.size(), 4U << 20U);
   for (size_t i = 0; i < content.size(); ++i) {

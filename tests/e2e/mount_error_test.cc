@@ -59,7 +59,7 @@ TEST_F(MountError, HostKey) {
 
 TEST_F(MountError, Login) {
   expect_failure(try_mount("", "nosuchuser@127.0.0.1:" + on_remote("")), 6, "nosuchuser");
-  expect_failure(try_mount("IdentityFile=" + local("no-key")), 6, local("no-key"));
+  expect_failure(try_mount("IdentityFile=" + local("no-key")), 1, local("no-key"));
 }
 
 TEST_F(MountError, RemoteDirectory) {

@@ -88,6 +88,11 @@ bool MountedRemote::mounted() const {
   return read_file("/proc/mounts").find(" " + mnt_ + " fuse.cpaway ") != std::string::npos;
 }
 
+void MountedRemote::write_remote(const std::string& name, std::string_view content) const {
+  write_file(on_remote(name), content);
+  ASSERT_EQ(::chown(on_remote(name).c_str(), sshd_->user().uid, sshd_->user().gid), 0);
+}
+
 std::vector<std::string> MountedRemote::remote_names() const {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(remote_)) {

@@ -40,6 +40,8 @@ class MountedRemote : public ::testing::Test {
   [[nodiscard]] const std::string& mountpoint() const { return mnt_; }
   // [user@]host:directory
   [[nodiscard]] std::string source() const;
+  // A file of the login user's that did not come through the mount.
+  void write_remote(const std::string& name, std::string_view content) const;
   // What the mount has logged so far.
   [[nodiscard]] std::string log() const { return read_file(local("log")); }
   [[nodiscard]] std::vector<std::string> remote_names() const;
