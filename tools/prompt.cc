@@ -1,6 +1,7 @@
 #include "tools/prompt.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <termios.h>
 #include <unistd.h>
@@ -23,22 +24,28 @@ void note_signal(int number) {
   interrupted_by = number;
 }
 
-// While it lives, ending signals interrupt read() instead of ending the process; the one that came
-// is raised again afterwards.
+// While it lives, ending signals do not end the process: they are held back, but for wait(), and
+// the one that came is raised again afterwards. Only blocking them until then lets none slip in
+// between the prompt and the wait.
 class HeldSignals {
  public:
   HeldSignals() {
     interrupted_by = 0;
     struct sigaction note = {};
     note.sa_handler = note_signal;
+    sigset_t held;
+    sigemptyset(&held);
     for (size_t i = 0; i < kEndingSignals.size(); ++i) {
+      sigaddset(&held, kEndingSignals[i]);
       sigaction(kEndingSignals[i], &note, &old_[i]);
     }
+    pthread_sigmask(SIG_BLOCK, &held, &old_mask_);
   }
   ~HeldSignals() {
     for (size_t i = 0; i < kEndingSignals.size(); ++i) {
       sigaction(kEndingSignals[i], &old_[i], nullptr);
     }
+    pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
     if (interrupted_by != 0) {
       raise(interrupted_by);
     }
@@ -46,8 +53,21 @@ class HeldSignals {
   HeldSignals(const HeldSignals&) = delete;
   HeldSignals& operator=(const HeldSignals&) = delete;
 
+  // Until `fd` can be read; false where a signal came first.
+  [[nodiscard]] bool wait(int fd) const {
+    pollfd readable = {fd, POLLIN, 0};
+    while (interrupted_by == 0) {
+      const int count = ppoll(&readable, 1, nullptr, &old_mask_);
+      if (count > 0 || errno != EINTR) {
+        return count > 0;
+      }
+    }
+    return false;
+  }
+
  private:
   std::array<struct sigaction, kEndingSignals.size()> old_ = {};
+  sigset_t old_mask_ = {};
 };
 
 class HiddenInput {
@@ -82,7 +102,7 @@ std::optional<std::string> ask(const std::string& prompt, bool echo) {
   }
   const HeldSignals held;
   const HiddenInput hidden(terminal.get(), !echo);
-  if (!write_full(terminal.get(), as_bytes(prompt))) {
+  if (!write_full(terminal.get(), as_bytes(prompt)) || !held.wait(terminal.get())) {
     return std::nullopt;
   }
   auto line = read_secret_line(terminal.get());

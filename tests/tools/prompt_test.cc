@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -85,6 +86,7 @@ TEST(TerminalPrompter, HidesSecretsAndPutsTheTerminalBack) {
 TEST(TerminalPrompter, AnInterruptEndsTheProcessAndShowsInputAgain) {
   UniqueFd terminal;
   const pid_t pid = fork_with_terminal(terminal, [] {
+    static_cast<void>(signal(SIGINT, SIG_DFL));  // whoever runs the tests may ignore it
     static_cast<void>(terminal_prompter()("Password: ", false));
     return 0;
   });
