@@ -185,10 +185,10 @@ Checked<void> ServedMount::run(Background& background) {
 ServedMount::~ServedMount() {
   control_.reset();
   signals_.forget();
-  mount_.reset();
   if (session_) {
-    session_->close(kCloseTimeoutMs);
+    session_->close(kCloseTimeoutMs);  // late answers still find the mount's workers
   }
+  mount_.reset();
   session_.reset();
   if (state_) {
     state_->clean();

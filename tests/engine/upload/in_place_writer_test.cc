@@ -43,9 +43,9 @@ class InPlaceWriterTest : public ::testing::Test {
   }
 
   testing::TempDir dir_;
-  testing::InProcessAgent agent_{dir_.path()};
   Window window_{1ULL << 20U};
   Executor workers_{"test", 2};
+  testing::InProcessAgent agent_{dir_.path()};
   Result<client::WithBulk<wire::Attr>> open_;
   std::shared_ptr<InPlaceWriter> writer_;
 };

@@ -95,9 +95,9 @@ class UploadTest : public ::testing::Test {
   }
 
   testing::TempDir dir_;
-  testing::InProcessAgent agent_{dir_.path()};
   Window window_{8ULL << 20U};
   Executor workers_{"test", 2};
+  testing::InProcessAgent agent_{dir_.path()};
 };
 
 TEST_F(UploadTest, SmallFileGoesAsOneMessage) {
