@@ -59,14 +59,12 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
       stream->restart = !stream->entries.empty();
       stream->entries.clear();
       stream->complete = false;
-      wire::DirEntry dot;
-      dot.name = ".";
-      dot.attr.mode = S_IFDIR;
-      dot.attr.ino = stream->inode->shown_ino;
-      wire::DirEntry dot_dot = dot;
-      dot_dot.name = "..";
-      stream->entries.push_back(std::move(dot));
-      stream->entries.push_back(std::move(dot_dot));
+      for (const char* name : {".", ".."}) {
+        wire::DirEntry& entry = stream->entries.emplace_back();
+        entry.name = name;
+        entry.attr.mode = S_IFDIR;
+        entry.attr.ino = stream->inode->shown_ino;
+      }
     }
     ready = offset < stream->entries.size() && offset > 0;
     ready = ready || stream->complete;
