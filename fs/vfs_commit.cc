@@ -99,7 +99,11 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
   drain_in_place(inode, [this, reply, inode, data_only](const Status& drained) {
     const auto target = target_of(inode);
     if (!drained || !target) {
-      reply.error(drained ? 0 : EIO);
+      if (drained) {
+        reply.ok();  // without a name or a handle there is nothing left to sync
+      } else {
+        reply.error(drained.error());
+      }
       return;
     }
     client::call(agent_, wire::FSync{*target, data_only},
