@@ -83,6 +83,7 @@ class Vfs {
 
  private:
   using Job = std::function<void()>;
+  using SettledJob = std::function<void(const StagedUse&)>;
   using AttrDone = std::function<void(Result<wire::Attr>)>;
   using StatusDone = std::function<void(Status)>;
 
@@ -104,7 +105,8 @@ class Vfs {
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
   [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);
-  void setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
+  void setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
+                      const StagedUse& use);
   void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
 
   // ---- changes to directories (vfs_name.cc)
@@ -126,7 +128,8 @@ class Vfs {
                   const fuse_file_info& info);
   [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes);
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
-  void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info);
+  void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
+                   const StagedUse& use);
   void close_file(const std::shared_ptr<OpenFile>& file);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                   const fuse_file_info& file);
@@ -149,10 +152,14 @@ class Vfs {
                    uint32_t size);
 
   // ---- the end of a staged upload (vfs_commit.cc)
-  // Runs `job` now, or when the commit in progress has ended.
-  void when_settled(const InodePtr& inode, Job job);
+  // Runs `job` now, or when the commit in progress has ended. The next commit waits for the job,
+  // and for what keeps its StagedUse.
+  void when_settled(const InodePtr& inode, SettledJob job);
+  [[nodiscard]] StagedUse use_staged(const InodePtr& inode) CPAWAY_REQUIRES(inode->mutex);
+  void end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& upload);
   // Commits what is staged, if anything is and it has a name.
   void commit(const InodePtr& inode, bool durable, StatusDone done);
+  void start_commit(const InodePtr& inode, bool durable, StatusDone done);
   void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
                      const StatusDone& done);
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.
@@ -163,6 +170,7 @@ class Vfs {
   // has under another number: a redirection, with nothing written yet.
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
+  [[nodiscard]] bool is_committing() const;
   void drain_in_place(const InodePtr& inode, StatusDone done);
 
   // ---- directories (vfs_dir.cc)
@@ -198,8 +206,7 @@ class Vfs {
   upload::Window window_;
 
   Mutex drain_mutex_;
-  CondVar drained_;
-  uint64_t commits_running_ CPAWAY_GUARDED_BY(drain_mutex_) = 0;
+  CondVar drained_;  // a commit has ended
 
   // Last, so that its threads end before what they use.
   Executor workers_;

@@ -8,15 +8,40 @@
 
 namespace cpaway::fs {
 
-void Vfs::when_settled(const InodePtr& inode, Job job) {
+void Vfs::when_settled(const InodePtr& inode, SettledJob job) {
+  StagedUse use;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged && inode->staged->committing) {
-      inode->after_commit.push_back(std::move(job));
+      inode->after_commit.emplace_back(
+          [this, inode, job = std::move(job)] { when_settled(inode, job); });
       return;
     }
+    if (inode->staged) {
+      use = use_staged(inode);
+    }
   }
-  job();
+  job(use);
+}
+
+StagedUse Vfs::use_staged(const InodePtr& inode) {
+  const auto& upload = inode->staged->upload;
+  ++inode->staged->uses;
+  return {upload.get(), [this, inode, upload](const void* /*upload*/) { end_use(inode, upload); }};
+}
+
+void Vfs::end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& upload) {
+  Job commit;
+  {
+    const MutexLock lock(inode->mutex);
+    if (!inode->staged || inode->staged->upload != upload || --inode->staged->uses > 0) {
+      return;
+    }
+    commit = std::exchange(inode->staged->when_unused, nullptr);
+  }
+  if (commit) {
+    commit();
+  }
 }
 
 bool Vfs::killed_while_copying(pid_t caller) const {
@@ -118,8 +143,7 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
 }
 
 void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done) {
-  std::shared_ptr<upload::Upload> upload;
-  wire::Placement placement;
+  bool staged = false;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged && inode->staged->committing) {
@@ -127,22 +151,36 @@ void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done) {
           [this, inode, durable, done = std::move(done)] { commit(inode, durable, done); });
       return;
     }
-    if (inode->staged && !inode->staged->unlinked && !inode->staged->abandoned) {
+    staged = inode->staged && !inode->staged->unlinked && !inode->staged->abandoned;
+    if (staged) {
+      // From now on every other operation waits; those under way come first, since a write may
+      // have been answered already.
       inode->staged->committing = true;
-      upload = inode->staged->upload;
-      placement = inode->staged->placement;
+      if (inode->staged->uses > 0) {
+        inode->staged->when_unused = [this, inode, durable, done = std::move(done)] {
+          start_commit(inode, durable, done);
+        };
+        return;
+      }
     }
   }
-  if (!upload) {
+  if (staged) {
+    start_commit(inode, durable, std::move(done));
+  } else {
     done({});
-    return;
+  }
+}
+
+void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
+  std::shared_ptr<upload::Upload> upload;
+  wire::Placement placement;
+  {
+    const MutexLock lock(inode->mutex);
+    upload = inode->staged->upload;
+    placement = inode->staged->placement;
   }
   placement.path = inodes_.path(*inode).value_or("");
   transfers_.committing(*upload, placement.path);
-  {
-    const MutexLock lock(drain_mutex_);
-    ++commits_running_;
-  }
   upload->commit(std::move(placement), durable,
                  [this, inode, done = std::move(done)](Result<wire::CommitAnswer> answer) {
                    finish_commit(inode, std::move(answer), done);
@@ -192,7 +230,6 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     job();
   }
   const MutexLock lock(drain_mutex_);
-  --commits_running_;
   drained_.notify_all();
 }
 
@@ -276,19 +313,27 @@ void Vfs::drain_in_place(const InodePtr& inode, StatusDone done) {
   }
 }
 
+bool Vfs::is_committing() const {
+  const auto inodes = inodes_.all();
+  return std::any_of(inodes.begin(), inodes.end(), [](const InodePtr& inode) {
+    const MutexLock lock(inode->mutex);
+    return inode->staged && inode->staged->committing;
+  });
+}
+
 void Vfs::drain(int64_t timeout_ms) {
   for (const InodePtr& inode : inodes_.all()) {
     abandon(inode);
   }
   const int64_t deadline_ms = system_clock().now_ms() + timeout_ms;
-  const MutexLock lock(drain_mutex_);
-  while (commits_running_ > 0) {
+  while (is_committing()) {
     const int64_t left_ms = deadline_ms - system_clock().now_ms();
     if (left_ms <= 0) {
-      log::error(commits_running_, " commits were still running when the mount ended");
+      log::error("commits were still running when the mount ended");
       return;
     }
-    drained_.wait_for_ms(drain_mutex_, left_ms);
+    const MutexLock lock(drain_mutex_);
+    drained_.wait_for_ms(drain_mutex_, std::min<int64_t>(left_ms, 100));
   }
 }
 

@@ -21,6 +21,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
   };
   file->touched = true;
   std::shared_ptr<upload::Upload> upload;
+  StagedUse use;
   {
     const MutexLock lock(inode->mutex);
     ++inode->change_count;
@@ -34,6 +35,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     }
     if (inode->staged) {
       upload = inode->staged->upload;
+      use = use_staged(inode);
       inode->staged->abandoned = false;
       inode->attr.mtime = now_time();
       inode->attr.ctime = inode->attr.mtime;
@@ -43,7 +45,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     }
   }
   if (upload) {
-    upload->write(offset, data, answer);
+    upload->write(offset, data, [answer, use](const Status& status) { answer(status); });
     return;
   }
   const auto writer = in_place_writer(inode);
@@ -60,7 +62,7 @@ void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t si
     return;
   }
   size = std::min(size, wire::kBlockSize);
-  when_settled(file->inode, [this, reply, file, offset, size] {
+  when_settled(file->inode, [this, reply, file, offset, size](const StagedUse& use) {
     std::shared_ptr<upload::Upload> upload;
     {
       const MutexLock lock(file->inode->mutex);
@@ -79,7 +81,7 @@ void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t si
       });
       return;
     }
-    upload->read(offset, size, [reply](const Result<Bytes>& bytes) {
+    upload->read(offset, size, [reply, use](const Result<Bytes>& bytes) {
       if (bytes) {
         reply.data(*bytes);
       } else {

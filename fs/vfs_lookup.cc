@@ -18,6 +18,35 @@ bool is_local(const std::optional<Staged>& staged) {
   return staged && !staged->abandoned;
 }
 
+// What commit will set, and what is shown until then. Times that follow from writing are the
+// agent's at commit.
+void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change) {
+  const wire::Time now = now_time();
+  if (change.mode) {
+    kept.mode = change.mode;
+    shown.mode = (shown.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
+  }
+  if (change.uid) {
+    kept.uid = change.uid;
+    shown.uid = *change.uid;
+  }
+  if (change.gid) {
+    kept.gid = change.gid;
+    shown.gid = *change.gid;
+  }
+  if (change.atime || change.atime_now) {
+    kept.atime = change.atime;
+    kept.atime_now = change.atime_now;
+    shown.atime = change.atime.value_or(now);
+  }
+  if (change.mtime || change.mtime_now) {
+    kept.mtime = change.mtime;
+    kept.mtime_now = change.mtime_now;
+    shown.mtime = change.mtime.value_or(now);
+  }
+  shown.ctime = now;
+}
+
 }  // namespace
 
 InodePtr Vfs::find_inode(const Reply& reply, uint64_t id) {
@@ -247,58 +276,36 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
   if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) {
     change.mtime = from_timespec(attr.st_mtim);
   }
-  when_settled(inode, [this, reply, inode, change] {
+  when_settled(inode, [this, reply, inode, change](const StagedUse& use) {
     bool local = false;
     {
       const MutexLock lock(inode->mutex);
       local = is_local(inode->staged);
     }
     if (local) {
-      setattr_staged(reply, inode, change);
+      setattr_staged(reply, inode, change, use);
     } else {
       setattr_remote(reply, inode, change);
     }
   });
 }
 
-// Kept for the commit. Times that follow from writing are the agent's at commit.
-void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
+void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
+                         const StagedUse& use) {
   std::shared_ptr<upload::Upload> upload;
   wire::Attr shown;
   {
     const MutexLock lock(inode->mutex);
-    if (!inode->staged) {
-      reply.error(EAGAIN);
-      return;
+    if (inode->staged) {
+      upload = inode->staged->upload;
+      keep_for_commit(inode->staged->placement.attr, inode->attr, change);
+      ++inode->change_count;
+      shown = inode->attr;
     }
-    wire::SetAttr& kept = inode->staged->placement.attr;
-    upload = inode->staged->upload;
-    const wire::Time now = now_time();
-    if (change.mode) {
-      kept.mode = change.mode;
-      inode->attr.mode = (inode->attr.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
-    }
-    if (change.uid) {
-      kept.uid = change.uid;
-      inode->attr.uid = *change.uid;
-    }
-    if (change.gid) {
-      kept.gid = change.gid;
-      inode->attr.gid = *change.gid;
-    }
-    if (change.atime || change.atime_now) {
-      kept.atime = change.atime;
-      kept.atime_now = change.atime_now;
-      inode->attr.atime = change.atime.value_or(now);
-    }
-    if (change.mtime || change.mtime_now) {
-      kept.mtime = change.mtime;
-      kept.mtime_now = change.mtime_now;
-      inode->attr.mtime = change.mtime.value_or(now);
-    }
-    inode->attr.ctime = now;
-    ++inode->change_count;
-    shown = inode->attr;
+  }
+  if (!upload) {  // given up meanwhile
+    setattr_remote(reply, inode, change);
+    return;
   }
   if (!change.size) {
     shown.size = upload->size();
@@ -306,7 +313,7 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
     return;
   }
   shown.size = *change.size;
-  upload->truncate(*change.size, [this, reply, inode, shown](const Status& status) {
+  upload->truncate(*change.size, [this, reply, inode, shown, use](const Status& status) {
     if (status) {
       reply_attr(reply, inode, shown);
     } else {

@@ -87,23 +87,24 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) 
     unlink_remote(reply, parent, std::string(name), nullptr);
     return;
   }
-  when_settled(inode, [this, reply, parent, inode, name = std::string(name)] {
-    bool local_only = false;
-    {
-      const MutexLock lock(inode->mutex);
-      if (inode->staged) {
-        local_only = inode->staged->is_new;
-        inode->staged->unlinked = true;
-      }
-      ++inode->change_count;
-    }
-    if (local_only) {
-      inodes_.remove_name(*parent, name);
-      reply.ok();
-      return;
-    }
-    unlink_remote(reply, parent, name, inode);
-  });
+  when_settled(inode,
+               [this, reply, parent, inode, name = std::string(name)](const StagedUse& /*use*/) {
+                 bool local_only = false;
+                 {
+                   const MutexLock lock(inode->mutex);
+                   if (inode->staged) {
+                     local_only = inode->staged->is_new;
+                     inode->staged->unlinked = true;
+                   }
+                   ++inode->change_count;
+                 }
+                 if (local_only) {
+                   inodes_.remove_name(*parent, name);
+                   reply.ok();
+                   return;
+                 }
+                 unlink_remote(reply, parent, name, inode);
+               });
 }
 
 void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
@@ -195,7 +196,7 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
     } else if ((flags & RENAME_EXCHANGE) != 0) {
       commit(target, false, go_on);
     } else {
-      when_settled(target, [go_on] { go_on({}); });
+      when_settled(target, [go_on](const StagedUse& /*use*/) { go_on({}); });
     }
   };
   if (source) {

@@ -72,14 +72,14 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
   if (!inode) {
     return;
   }
-  when_settled(inode, [this, reply, inode, file] {
+  when_settled(inode, [this, reply, inode, file](const StagedUse& use) {
     bool staged = false;
     {
       const MutexLock lock(inode->mutex);
       staged = inode->staged.has_value();
     }
     if (staged) {
-      open_staged(reply, inode, file);
+      open_staged(reply, inode, file, use);
       return;
     }
     with_attr(inode, [this, reply, inode, file](const Result<wire::Attr>& attr) {
@@ -93,7 +93,8 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
 }
 
 // The file is being written: this handle joins in.
-void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info) {
+void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
+                      const StagedUse& use) {
   const auto file = add_open_file(inode, opens_for_writing(info.flags));
   std::shared_ptr<upload::Upload> upload;
   {
@@ -109,7 +110,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     return;
   }
   file->touched = true;
-  upload->truncate(0, [this, reply, file, info](const Status& status) {
+  upload->truncate(0, [this, reply, file, info, use](const Status& status) {
     if (status) {
       reply_open(reply, file, info);
     } else {
@@ -180,7 +181,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   }
   if (!upload) {
     close_file(file);
-    open_staged(reply, inode, info);
+    open(reply, inode->id, info);
     return;
   }
   transfers_.start(upload, *path);

@@ -181,47 +181,48 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
     return;
   }
   wire::Xattr xattr{std::string(name), Bytes(value.begin(), value.end())};
-  when_settled(inode, [this, reply, inode, xattr = std::move(xattr), flags] {
-    bool staged = false;
-    int error = 0;
-    {
-      const MutexLock lock(inode->mutex);
-      staged = inode->staged.has_value();
-      if (staged) {
-        auto& xattrs = inode->staged->placement.xattrs;
-        const auto found =
-            std::find_if(xattrs.begin(), xattrs.end(),
-                         [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
-        if (found != xattrs.end() && (flags & XATTR_CREATE) != 0) {
-          error = EEXIST;
-        } else if (found == xattrs.end() && (flags & XATTR_REPLACE) != 0) {
-          error = ENODATA;
-        } else if (found != xattrs.end()) {
-          found->value = xattr.value;
-        } else {
-          xattrs.push_back(xattr);
+  when_settled(
+      inode, [this, reply, inode, xattr = std::move(xattr), flags](const StagedUse& /*use*/) {
+        bool staged = false;
+        int error = 0;
+        {
+          const MutexLock lock(inode->mutex);
+          staged = inode->staged.has_value();
+          if (staged) {
+            auto& xattrs = inode->staged->placement.xattrs;
+            const auto found =
+                std::find_if(xattrs.begin(), xattrs.end(),
+                             [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
+            if (found != xattrs.end() && (flags & XATTR_CREATE) != 0) {
+              error = EEXIST;
+            } else if (found == xattrs.end() && (flags & XATTR_REPLACE) != 0) {
+              error = ENODATA;
+            } else if (found != xattrs.end()) {
+              found->value = xattr.value;
+            } else {
+              xattrs.push_back(xattr);
+            }
+          }
         }
-      }
-    }
-    if (staged) {
-      reply.error(error);
-      return;
-    }
-    const auto target = target_of(inode);
-    if (!target) {
-      reply.error(ESTALE);
-      return;
-    }
-    client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
-                 [this, reply, inode](const Result<wire::Empty>& answer) {
-                   forget_attr(inode);  // ctime, and the mode where it was an ACL
-                   if (answer) {
-                     reply.ok();
-                   } else {
-                     reply.error(answer.error());
-                   }
-                 });
-  });
+        if (staged) {
+          reply.error(error);
+          return;
+        }
+        const auto target = target_of(inode);
+        if (!target) {
+          reply.error(ESTALE);
+          return;
+        }
+        client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
+                     [this, reply, inode](const Result<wire::Empty>& answer) {
+                       forget_attr(inode);  // ctime, and the mode where it was an ACL
+                       if (answer) {
+                         reply.ok();
+                       } else {
+                         reply.error(answer.error());
+                       }
+                     });
+      });
 }
 
 void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
@@ -233,7 +234,7 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
     reply.error(EPERM);
     return;
   }
-  when_settled(inode, [this, reply, inode, name = std::string(name)] {
+  when_settled(inode, [this, reply, inode, name = std::string(name)](const StagedUse& /*use*/) {
     bool removed = false;
     bool is_new = false;
     {

@@ -143,6 +143,10 @@ Result<Root> Root::open(const std::string& confine, const std::string& directory
       return fail_os(errno, shown);
     }
   }
+  // O_PATH asks for no permission; without this one nothing below could be reached.
+  if (::faccessat(root.fd_.get(), ".", X_OK, AT_EACCESS) != 0) {
+    return fail_os(errno, shown);
+  }
   CPAWAY_ASSIGN(root.absolute_, absolute_path(root.fd_.get(), shown));
   return root;
 }

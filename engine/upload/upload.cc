@@ -59,7 +59,7 @@ void Upload::post(std::function<void(Upload&)> job) {
 void Upload::write(uint64_t offset, ByteSpan data, Done done) {
   if (failed_) {
     post([done = std::move(done)](Upload& self) {
-      done(self.sender_.error() ? Status(fail(*self.sender_.error())) : Status());
+      done(fail(self.sender_.error().value_or(make_error(Errc::cancelled, "upload given up"))));
     });
     return;
   }

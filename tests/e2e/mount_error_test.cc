@@ -67,6 +67,8 @@ TEST_F(MountError, RemoteDirectory) {
   expect_failure(try_mount("", login + "/no/such/dir"), 7, "/no/such/dir");
   write_file(on_remote("file"), "");
   expect_failure(try_mount("", login + on_remote("file")), 7, on_remote("file"));
+  ASSERT_EQ(::mkdir(on_remote("private").c_str(), 0700), 0);  // root's
+  expect_failure(try_mount("", login + on_remote("private")), 7, on_remote("private"));
 }
 
 TEST_F(MountError, DeadMountIsRecovered) {

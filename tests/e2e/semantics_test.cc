@@ -6,6 +6,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "engine/base/fd.h"
 #include "tests/e2e/mounted_remote.h"
 
@@ -153,6 +155,37 @@ TEST_F(Semantics, SharedMapping) {
   EXPECT_EQ(::msync(map, 100000, MS_SYNC), 0);
   EXPECT_EQ(read_file(on_remote("f"))[50000], 'm');
   ::munmap(map, 100000);
+}
+
+// A close commits what is written so far; what others write meanwhile must not get lost.
+TEST_F(Semantics, WritesBesideACommitAreKept) {
+  constexpr size_t kPiece = 3000;
+  constexpr size_t kPieces = 16;
+  for (int round = 0; round < 60; ++round) {
+    const std::string name = "f" + std::to_string(round);
+    const UniqueFd file = open_on_mount(name, O_RDWR | O_CREAT | O_TRUNC);
+    std::string expected;
+    for (size_t i = 0; i < kPieces; ++i) {
+      expected.append(kPiece, static_cast<char>('a' + i));
+    }
+    const auto write_every_third = [&](size_t first) {
+      for (size_t at = first * kPiece; at < expected.size(); at += 3 * kPiece) {
+        EXPECT_EQ(::pwrite(file.get(), expected.data() + at, kPiece, static_cast<off_t>(at)),
+                  static_cast<ssize_t>(kPiece));
+      }
+    };
+    std::thread one(write_every_third, 0);
+    std::thread two(write_every_third, 1);
+    std::thread three([&] {
+      write_every_third(2);
+      EXPECT_EQ(::close(::dup(file.get())), 0);  // a flush: a commit
+    });
+    one.join();
+    two.join();
+    three.join();
+    ASSERT_EQ(::fsync(file.get()), 0);
+    EXPECT_EQ(read_file(on_remote(name)), expected) << round;
+  }
 }
 
 TEST_F(Semantics, NamesOfEveryKind) {

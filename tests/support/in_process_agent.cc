@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <csignal>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -32,6 +33,7 @@ void skip_marker(int fd) {
 InProcessAgent::InProcessAgent(const std::string& directory) {
   std::array<int, 2> fds{};
   CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+  ::signal(SIGPIPE, SIG_IGN);  // as cpaway-agent does
   UniqueFd client_end(fds[0]);
   agent_end_.reset(fds[1]);
   server_ = std::thread([fd = fds[1]] {

@@ -6,19 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <random>
 
 #include "engine/base/check.h"
 #include "engine/wire/names.h"
 
 namespace cpaway::testing {
-
-Bytes random_bytes(uint32_t seed, size_t size) {
-  std::mt19937 random(seed);
-  Bytes bytes(size);
-  std::generate(bytes.begin(), bytes.end(), [&] { return static_cast<uint8_t>(random()); });
-  return bytes;
-}
 
 AgentClient::AgentClient(agent::Options options, uint32_t uid) {
   int pair[2];

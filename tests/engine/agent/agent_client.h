@@ -10,6 +10,7 @@
 #include "engine/agent/server.h"
 #include "engine/base/fd.h"
 #include "engine/wire/pack.h"
+#include "tests/support/random_bytes.h"
 
 namespace cpaway::testing {
 
@@ -19,8 +20,6 @@ inline SharedBytes shared(std::string_view text) {
 inline SharedBytes shared(Bytes bytes) {
   return std::make_shared<const Bytes>(std::move(bytes));
 }
-// `size` bytes that a seed decides.
-[[nodiscard]] Bytes random_bytes(uint32_t seed, size_t size);
 
 class AgentClient {
  public:

@@ -71,7 +71,7 @@ TEST_F(FileHandlersTest, CreatesAndCuts) {
 
 TEST_F(FileHandlersTest, SetsSizeBehindWritesOnAHandle) {
   ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite | wire::kOpenCreate));
-  const Bytes bytes = random_bytes(1, 1000);
+  const Bytes bytes = random_bytes(1000, 1);
   client.send(wire::Write{1, 0, hash::block_hash(bytes)}, shared(bytes));
   wire::SetAttr cut;
   cut.size = 10;
@@ -145,7 +145,7 @@ TEST_F(FileHandlersTest, ListsTheRoot) {
 }
 
 TEST_F(FileHandlersTest, DigestsRegularFiles) {
-  const Bytes content = random_bytes(1, 3 * wire::kBlockSize + 7);
+  const Bytes content = random_bytes(3 * wire::kBlockSize + 7, 1);
   write_file(dir.file("f"), as_text(content));
   ASSERT_EQ(::mkdir(dir.file("d").c_str(), 0755), 0);
   ASSERT_EQ(::mkfifo(dir.file("fifo").c_str(), 0644), 0);

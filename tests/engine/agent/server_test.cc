@@ -173,7 +173,7 @@ TEST(Server, RemovesStagingFilesOfOpenTransfersAtTheEnd) {
     AgentClient client;
     ASSERT_TRUE(client.hello(dir.path()));
     ASSERT_TRUE(client.call(wire::Init{1, "f"}));
-    const Bytes bytes = random_bytes(1, 1000);
+    const Bytes bytes = random_bytes(1000, 1);
     ASSERT_TRUE(client.call(block_of(1, 0, bytes), shared(bytes)));
     EXPECT_EQ(staging_in(dir.path()).size(), 1U);
     EXPECT_TRUE(client.finish());
@@ -201,7 +201,7 @@ TEST(Server, BoundsWhatWaitsForThePool) {
   AgentClient client;
   ASSERT_TRUE(client.hello(dir.path()));
   ASSERT_TRUE(client.call(wire::Init{1, "f"}));
-  const Bytes bytes = random_bytes(2, wire::kBlockSize);
+  const Bytes bytes = random_bytes(wire::kBlockSize, 2);
   const SharedBytes block = shared(bytes);
   std::vector<uint32_t> ids;
   for (uint64_t i = 0; i < 2 * agent::kMaxQueuedBytes / wire::kBlockSize; ++i) {
@@ -236,7 +236,7 @@ TEST(Server, DamagedBlocksAreAnsweredWithTheHashOfWhatWasReadBack) {
   AgentClient client;
   ASSERT_TRUE(client.hello(dir.path()));
   ASSERT_TRUE(client.call(wire::Init{1, "f"}));
-  const Bytes bytes = random_bytes(3, 5000);
+  const Bytes bytes = random_bytes(5000, 3);
   for (const bool good : {false, false, true}) {
     const auto ack = client.call(block_of(1, 0, bytes), shared(bytes));
     ASSERT_TRUE(ack);

@@ -50,7 +50,7 @@ class TransferTest : public ::testing::Test {
 };
 
 TEST_F(TransferTest, NewFileArrivesWhole) {
-  const Bytes content = random_bytes(1, 2 * wire::kBlockSize + 12345);
+  const Bytes content = random_bytes(2 * wire::kBlockSize + 12345, 1);
   wire::Placement placement = place_at("f");
   placement.create_mode = 0640;
   placement.attr.mtime = wire::Time{1234567890, 987654321};
@@ -143,7 +143,7 @@ TEST_F(TransferTest, DigestFollowsAnyOrderOfWritesAndTruncations) {
       }
       const bool appends = random() % 2 == 0;
       const size_t offset = appends ? model.size() : random() % 20000;
-      const Bytes bytes = random_bytes(random(), 1 + random() % 3000);
+      const Bytes bytes = random_bytes(1 + random() % 3000, random());
       model.resize(std::max(model.size(), offset + bytes.size()));
       std::copy(bytes.begin(), bytes.end(), model.begin() + static_cast<ptrdiff_t>(offset));
       ASSERT_TRUE(block(transfer, offset, bytes));

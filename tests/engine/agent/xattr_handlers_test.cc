@@ -32,7 +32,7 @@ class XattrHandlersTest : public ::testing::Test {
 TEST_F(XattrHandlersTest, WorksByPathByHandleAndOnTheRoot) {
   for (const wire::Target& target :
        {wire::Target{0, "f"}, wire::Target{1, ""}, wire::Target{0, ""}}) {
-    const Bytes value = random_bytes(1, 1500);  // more than the first buffer
+    const Bytes value = random_bytes(1500, 1);  // more than the first buffer
     ASSERT_TRUE(set(target, "user.a", value));
     ASSERT_TRUE(set(target, "user.b", {}));
     EXPECT_EQ(client.call(wire::GetXattr{target, "user.a"})->value, value);

@@ -6,11 +6,11 @@
 #include <array>
 #include <chrono>
 #include <ctime>
-#include <random>
 
 #include "engine/base/fd.h"
 #include "engine/base/strings.h"
 #include "engine/transport/transport.h"
+#include "tests/support/random_bytes.h"
 #include "tests/support/test_sshd.h"
 #include "tests/support/wait_until.h"
 
@@ -106,15 +106,6 @@ std::string read_line(Stream& stream) {
   return line;
 }
 
-Bytes random_bytes(size_t size) {
-  std::mt19937_64 random(7);
-  Bytes bytes(size);
-  for (size_t i = 0; i + 8 <= size; i += 8) {
-    store_be(bytes.data() + i, static_cast<uint64_t>(random()));
-  }
-  return bytes;
-}
-
 // Sends through `cat` and compares what comes back, both ways at once.
 void echo_all(Stream& stream, const Bytes& sent) {
   size_t written = 0;
@@ -175,7 +166,7 @@ TEST_P(StreamTest, EndOfInputReachesTheProgram) {
 
 TEST_P(StreamTest, CarriesManyBytesBothWays) {
   auto stream = exec("cat");
-  echo_all(*stream, random_bytes(32U << 20U));
+  echo_all(*stream, testing::random_bytes(32U << 20U, 7));
 }
 
 TEST_P(StreamTest, SurvivesNewSessionKeys) {
@@ -186,7 +177,7 @@ TEST_P(StreamTest, SurvivesNewSessionKeys) {
   options.config = {"RekeyLimit 4M"};
   open(options);
   auto stream = exec("cat");
-  echo_all(*stream, random_bytes(24U << 20U));
+  echo_all(*stream, testing::random_bytes(24U << 20U, 7));
 }
 
 TEST_P(StreamTest, WriteStopsWhereNobodyReads) {
