@@ -10,6 +10,7 @@
 #include <random>
 
 #include "engine/hash/digest.h"
+#include "tests/support/net_namespace.h"
 
 namespace cpaway::testing {
 
@@ -17,12 +18,19 @@ void MountedRemote::SetUp() {
   if (!TestSshd::available()) {
     GTEST_SKIP() << "needs root and sshd";
   }
-  sshd_ = std::make_unique<TestSshd>();
+  sshd_ = std::make_unique<TestSshd>(sshd_options_);
   remote_ = sshd_->file("remote");
   mnt_ = local("mnt");
   ASSERT_EQ(::mkdir(remote_.c_str(), 0755), 0);
   ASSERT_EQ(::chown(remote_.c_str(), sshd_->user().uid, sshd_->user().gid), 0);
   ASSERT_EQ(::mkdir(mnt_.c_str(), 0755), 0);
+}
+
+void MountedRemote::set_networks(const std::string& near, const std::string& far,
+                                 const std::string& address) {
+  network_ = near;
+  sshd_options_.network = far;
+  sshd_options_.address = address;
 }
 
 void MountedRemote::TearDown() {
@@ -42,7 +50,7 @@ void MountedRemote::TearDown() {
 }
 
 std::string MountedRemote::source() const {
-  return sshd_->user().name + "@127.0.0.1:" + remote_;
+  return sshd_->user().name + "@" + sshd_->login().host + ":" + remote_;
 }
 
 std::string MountedRemote::login_options() const {
@@ -60,6 +68,7 @@ Finished MountedRemote::try_mount(const std::string& options, std::string source
   if (!options.empty()) {
     words += "," + options;  // the last word for an option counts
   }
+  const NetNamespaceScope scope(network_);
   return run_command({std::string(CPAWAY_BIN) + "/cpaway", "mount",
                       source.empty() ? this->source() : source,
                       mountpoint.empty() ? mnt_ : mountpoint, "-F", "none", "-o", words});

@@ -19,6 +19,9 @@ class MountedRemote : public ::testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
+  // The two ends of the link between them, for those that call it before SetUp(): paths of network
+  // namespaces, and the address of the remote host. Without it, all is on loopback.
+  void set_networks(const std::string& near, const std::string& far, const std::string& address);
 
   // `cpaway mount` of the remote directory, with further -o options; must succeed.
   void mount(const std::string& options = "");
@@ -60,6 +63,8 @@ class MountedRemote : public ::testing::Test {
   [[nodiscard]] std::string login_options() const;
 
   TempDir dir_;
+  TestSshd::Options sshd_options_;
+  std::string network_;  // where the mount runs
   std::unique_ptr<TestSshd> sshd_;
   std::string remote_;
   std::string mnt_;

@@ -17,6 +17,7 @@
 #include "engine/base/check.h"
 #include "engine/base/fd.h"
 #include "engine/base/strings.h"
+#include "tests/support/net_namespace.h"
 #include "tests/support/run_command.h"
 #include "tests/support/wait_until.h"
 
@@ -26,17 +27,17 @@ namespace {
 constexpr const char* kSshd = "/usr/sbin/sshd";
 constexpr int kStartAttempts = 5;  // another program may take the free port first
 
-sockaddr_in loopback(int port) {
+sockaddr_in socket_address(const std::string& address_text, int port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = inet_addr(address_text.c_str());
   return address;
 }
 
-int free_port() {
+int free_port(const std::string& address_text) {
   const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = loopback(0);
+  sockaddr_in address = socket_address(address_text, 0);
   socklen_t size = sizeof address;
   CHECK(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
   CHECK(getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
@@ -107,13 +108,17 @@ bool TestSshd::available() {
   return geteuid() == 0 && access(kSshd, X_OK) == 0;
 }
 
-TestSshd::TestSshd(const Options& options) : user_(test_user(options.user)) {
+TestSshd::TestSshd(const Options& options)
+    : user_(test_user(options.user)), network_(options.network), address_(options.address) {
   mkdir("/run/sshd", 0755);  // sshd insists on it; systemd makes it elsewhere
   CHECK(mkdir(cache_dir().c_str(), 0700) == 0);
   CHECK(chown(cache_dir().c_str(), user_.uid, user_.gid) == 0);
   make_keys();
   for (int attempt = 0; attempt < kStartAttempts && pid_ < 0; ++attempt) {
-    port_ = free_port();
+    {
+      const NetNamespaceScope scope(network_);
+      port_ = free_port(address_);
+    }
     write_config(options);
     start();
   }
@@ -146,7 +151,7 @@ void TestSshd::write_config(const Options& options) {
                0755);
     config.append(concat("ForceCommand ", file("noisy"), "\n"));
   }
-  config.append(concat("Port ", port_, "\nListenAddress 127.0.0.1\nHostKey ", file("host_key"),
+  config.append(concat("Port ", port_, "\nListenAddress ", address_, "\nHostKey ", file("host_key"),
                        "\nAuthorizedKeysFile ", file("authorized_keys"), "\nPidFile none\n",
                        "UsePAM no\nStrictModes no\nPasswordAuthentication no\n"
                        "KbdInteractiveAuthentication no\nMaxStartups 100\nUseDNS no\n"
@@ -154,10 +159,11 @@ void TestSshd::write_config(const Options& options) {
                        cache_dir(), "\n"));
   write_file(file("sshd_config"), config);
   const std::string key = read_file(file("host_key.pub"));
-  write_file(file("known_hosts"), concat("[127.0.0.1]:", port_, " ", key));
+  write_file(file("known_hosts"), concat("[", address_, "]:", port_, " ", key));
 }
 
 void TestSshd::start() {
+  const NetNamespaceScope scope(network_);
   std::string config = file("sshd_config");
   std::string log_file = file("sshd.log");
   const char* argv[] = {kSshd, "-D", "-f", config.c_str(), "-E", log_file.c_str(), nullptr};
@@ -173,7 +179,7 @@ void TestSshd::start() {
 
 bool TestSshd::listening() const {
   const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = loopback(port_);
+  const sockaddr_in address = socket_address(address_, port_);
   return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
@@ -210,7 +216,7 @@ size_t TestSshd::session_count() const {
 
 transport::LoginOptions TestSshd::login() const {
   transport::LoginOptions login;
-  login.host = "127.0.0.1";
+  login.host = address_;
   login.port = port_;
   login.user = user_.name;
   login.config_file = "none";

@@ -1,4 +1,5 @@
-// A private sshd on loopback, with keys, known_hosts and configuration of its own.
+// A private sshd on loopback (or in another network namespace), with keys, known_hosts and
+// configuration of its own.
 //
 // The recipe is the same that tools/quickstart uses. Nothing of it outlives the object but the
 // test user. What the remote user's agent cache holds is below dir() too. Needs root.
@@ -20,8 +21,10 @@ class TestSshd {
  public:
   struct Options {
     std::string user = kTestUser;
-    std::vector<std::string> config;  // lines of sshd_config, which win over the fixture's own
-    bool noisy = false;               // the login prints text before each command
+    std::vector<std::string> config;    // lines of sshd_config, which win over the fixture's own
+    bool noisy = false;                 // the login prints text before each command
+    std::string network;                // path of the network namespace it runs in; "": this one
+    std::string address = "127.0.0.1";  // where it listens
   };
 
   // True where this process may run one (root, sshd installed); tests skip otherwise.
@@ -58,6 +61,8 @@ class TestSshd {
 
   TempDir dir_;
   TestUser user_;
+  std::string network_;
+  std::string address_;
   int port_ = 0;
   pid_t pid_ = -1;
 };

@@ -14,7 +14,7 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr std::array kFolders = {".ci", "cache", "engine", "fs", "man", "tests", "tools"};
-constexpr std::array kScripts = {".ci/run", "tools/quickstart", "tools/test"};
+constexpr std::array kScripts = {".ci/run", "tools/bench", "tools/quickstart", "tools/test"};
 
 std::string read_file(const stdfs::path& path) {
   std::ifstream file(path, std::ios::binary);
