@@ -246,6 +246,7 @@ Status Connection::check_silence() {
 
 void Connection::fail_all(const Error& error) {
   std::unordered_map<uint32_t, Requester::Done> waiting;
+  current_.reset();  // its block counts in the window
   {
     const MutexLock lock(mutex_);
     lost_ = true;

@@ -1,8 +1,8 @@
 #include "engine/client/session.h"
 
 #include <algorithm>
-#include <deque>
 #include <future>
+#include <map>
 #include <thread>
 
 #include "engine/base/clock.h"
@@ -10,6 +10,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mutex.h"
 #include "engine/client/connection.h"
+#include "engine/client/repeat.h"
 
 namespace cpaway::client {
 namespace {
@@ -19,12 +20,26 @@ constexpr int64_t kLastBackoffMs = 5000;
 // Requests that may wait for a link that comes back; more are refused at once.
 constexpr size_t kMaxParked = 16384;
 
-struct Parked {
-  wire::Frame frame;
-  Priority priority;
+// A request from submit to its answer.
+struct Request {
+  uint64_t number = 0;  // in the order of submit
+  wire::Op op{};
+  wire::Frame frame;  // moved away once it is sent, where it will not be sent again
+  Priority priority = Priority::interactive;
   Requester::Done done;
-  int64_t deadline_ms;  // monotonic
+  bool repeated = false;    // sent before, on a connection that broke
+  int64_t deadline_ms = 0;  // monotonic; set while there is no connection
 };
+using RequestPtr = std::shared_ptr<Request>;
+
+RequestPtr make_request(wire::Frame frame, Priority priority, Requester::Done done) {
+  auto request = std::make_shared<Request>();
+  request->op = static_cast<wire::Op>(frame.head[sizeof(uint32_t)]);
+  request->frame = std::move(frame);
+  request->priority = priority;
+  request->done = std::move(done);
+  return request;
+}
 
 class SessionImpl : public Session {
  public:
@@ -35,6 +50,7 @@ class SessionImpl : public Session {
   void submit(wire::Frame frame, Priority priority, Done done) override;
   const wire::Hello::Answer& hello() const override { return hello_; }
   std::string state() const override;
+  void set_reopen(Reopen reopen) override;
   void close(int64_t timeout_ms) override;
 
  private:
@@ -44,7 +60,11 @@ class SessionImpl : public Session {
                                         wire::Hello::Answer& answer);
   void on_lost(uint64_t generation);
   void reconnect_loop();
-  void resubmit_parked(const ConnectionPtr& connection);
+  void send(const RequestPtr& request);
+  [[nodiscard]] bool try_send(Connection& connection, const RequestPtr& request);
+  void on_answer(const RequestPtr& request, Result<wire::Incoming> answer);
+  [[nodiscard]] bool park(const RequestPtr& request) CPAWAY_EXCLUDES(mutex_);
+  void resume(const ConnectionPtr& connection);
   void fail_expired(int64_t now_ms);
 
   const SessionOptions options_;
@@ -56,8 +76,11 @@ class SessionImpl : public Session {
   // The connection that broke: destroyed by the reconnecter, since its own thread cannot join
   // itself.
   ConnectionPtr retired_ CPAWAY_GUARDED_BY(mutex_);
-  uint64_t generation_ CPAWAY_GUARDED_BY(mutex_) = 0;
-  std::deque<Parked> parked_ CPAWAY_GUARDED_BY(mutex_);
+  uint64_t generation_ CPAWAY_GUARDED_BY(mutex_) = 0;                // of the newest connection
+  uint64_t lost_generation_ CPAWAY_GUARDED_BY(mutex_) = 0;           // the last one that broke
+  std::map<uint64_t, RequestPtr> parked_ CPAWAY_GUARDED_BY(mutex_);  // by number
+  uint64_t next_number_ CPAWAY_GUARDED_BY(mutex_) = 0;
+  Reopen reopen_ CPAWAY_GUARDED_BY(mutex_);
   bool closing_ CPAWAY_GUARDED_BY(mutex_) = false;
   std::thread reconnecter_;
   // Answers that must not be given inside submit: one thread.
@@ -126,25 +149,85 @@ Status SessionImpl::start(const transport::Prompter& prompter) {
 }
 
 void SessionImpl::submit(wire::Frame frame, Priority priority, Done done) {
+  const RequestPtr request = make_request(std::move(frame), priority, std::move(done));
+  {
+    const MutexLock lock(mutex_);
+    request->number = next_number_++;
+  }
+  send(request);
+}
+
+void SessionImpl::send(const RequestPtr& request) {
   ConnectionPtr connection;
   {
     const MutexLock lock(mutex_);
     connection = connection_;
   }
-  if (connection && connection->try_submit(frame, priority, done)) {
+  if (connection && try_send(*connection, request)) {
     return;
   }
+  if (!park(request)) {
+    refusals_.post(
+        [request] { request->done(fail(Errc::connection_lost, "the mount is not connected")); });
+  }
+}
+
+bool SessionImpl::try_send(Connection& connection, const RequestPtr& request) {
+  const bool again = may_repeat(request->op);
+  wire::Frame frame = again ? request->frame : std::move(request->frame);
+  Done done = [this, request](Result<wire::Incoming> answer) {
+    on_answer(request, std::move(answer));
+  };
+  const bool taken = connection.try_submit(frame, request->priority, done);
+  if (!taken && !again) {
+    request->frame = std::move(frame);
+  }
+  return taken;
+}
+
+bool SessionImpl::park(const RequestPtr& request) {
   const MutexLock lock(mutex_);
   if (closing_ || parked_.size() >= kMaxParked) {
-    refusals_.post([done = std::move(done)] {
-      done(fail(Errc::connection_lost, "the mount is not connected"));
-    });
+    return false;
+  }
+  if (request->deadline_ms == 0) {
+    request->deadline_ms =
+        options_.timeout_ms == 0 ? INT64_MAX : system_clock().now_ms() + options_.timeout_ms;
+  }
+  parked_.emplace(request->number, request);
+  changed_.notify_all();
+  return true;
+}
+
+void SessionImpl::on_answer(const RequestPtr& request, Result<wire::Incoming> answer) {
+  if (!answer) {
+    if (is_retryable(answer.error()) && may_repeat(request->op)) {
+      request->repeated = true;
+      if (park(request)) {
+        return;
+      }
+    }
+    request->done(std::move(answer));
     return;
   }
-  const int64_t deadline_ms =
-      options_.timeout_ms == 0 ? INT64_MAX : system_clock().now_ms() + options_.timeout_ms;
-  parked_.push_back(Parked{std::move(frame), priority, std::move(done), deadline_ms});
-  changed_.notify_all();
+  request->deadline_ms = 0;
+  if (!std::exchange(request->repeated, false)) {
+    request->done(std::move(answer));
+    return;
+  }
+  Reading reading = read_repeated(request->frame, *answer);
+  if (reading.ask) {
+    request->op = wire::Op::getattr;
+    request->frame = std::move(*reading.ask);
+    send(request);
+  } else {
+    request->done(reading.answer ? std::move(*reading.answer) : std::move(answer));
+  }
+}
+
+void SessionImpl::set_reopen(Reopen reopen) {
+  const MutexLock lock(mutex_);
+  reopen_ = std::move(reopen);
 }
 
 std::string SessionImpl::state() const {
@@ -154,37 +237,63 @@ std::string SessionImpl::state() const {
 
 void SessionImpl::on_lost(uint64_t generation) {
   const MutexLock lock(mutex_);
-  if (generation == generation_) {
+  lost_generation_ = generation;  // it may be lost before it is connection_
+  if (generation == generation_ && connection_) {
     retired_ = std::move(connection_);
     connection_ = nullptr;
-    changed_.notify_all();
   }
+  changed_.notify_all();
 }
 
 void SessionImpl::fail_expired(int64_t now_ms) {
-  std::deque<Parked> expired;
+  std::vector<RequestPtr> expired;
   {
     const MutexLock lock(mutex_);
-    const auto first = std::stable_partition(
-        parked_.begin(), parked_.end(),
-        [now_ms](const Parked& parked) { return parked.deadline_ms > now_ms; });
-    std::move(first, parked_.end(), std::back_inserter(expired));
-    parked_.erase(first, parked_.end());
+    std::erase_if(parked_, [&](const auto& one) {
+      const bool is_late = one.second->deadline_ms <= now_ms;
+      if (is_late) {
+        expired.push_back(one.second);
+      }
+      return is_late;
+    });
   }
-  for (Parked& parked : expired) {
-    parked.done(fail(Errc::timeout, "no connection to the agent"));
+  for (const RequestPtr& request : expired) {
+    request->done(fail(Errc::timeout, "no connection to the agent"));
   }
 }
 
-void SessionImpl::resubmit_parked(const ConnectionPtr& connection) {
-  std::deque<Parked> parked;
+// Handles first, then what waited, in the order in which it was submitted; only then what comes
+// new.
+void SessionImpl::resume(const ConnectionPtr& connection) {
+  class Direct : public Requester {
+   public:
+    Direct(SessionImpl& session, Connection& connection)
+        : session_(session), connection_(connection) {}
+    void submit(wire::Frame frame, Priority priority, Done done) override {
+      // Where it is lost again the next connection opens them anew.
+      static_cast<void>(session_.try_send(
+          connection_, make_request(std::move(frame), priority, std::move(done))));
+    }
+
+   private:
+    SessionImpl& session_;
+    Connection& connection_;
+  };
+  Reopen reopen;
   {
     const MutexLock lock(mutex_);
-    parked.swap(parked_);
-    connection_ = connection;
+    reopen = reopen_;
   }
-  for (Parked& one : parked) {
-    submit(std::move(one.frame), one.priority, std::move(one.done));
+  if (reopen) {
+    Direct direct(*this, *connection);
+    reopen(direct);
+  }
+  const MutexLock lock(mutex_);
+  while (!parked_.empty() && try_send(*connection, parked_.begin()->second)) {
+    parked_.erase(parked_.begin());
+  }
+  if (lost_generation_ != generation_) {
+    connection_ = connection;
   }
 }
 
@@ -208,7 +317,7 @@ void SessionImpl::reconnect_loop() {
     if (connection) {
       log::info("connected again");
       backoff_ms = kFirstBackoffMs;
-      resubmit_parked(*connection);
+      resume(*connection);
       continue;
     }
     log::debug("reconnect: ", connection.error().to_string());
@@ -228,7 +337,7 @@ void SessionImpl::reconnect_loop() {
 void SessionImpl::close(int64_t timeout_ms) {
   ConnectionPtr connection;
   ConnectionPtr retired;
-  std::deque<Parked> parked;
+  std::map<uint64_t, RequestPtr> parked;
   {
     const MutexLock lock(mutex_);
     closing_ = true;
@@ -237,8 +346,8 @@ void SessionImpl::close(int64_t timeout_ms) {
     parked.swap(parked_);
     changed_.notify_all();
   }
-  for (Parked& one : parked) {
-    one.done(fail(Errc::connection_lost, "the mount is being closed"));
+  for (const auto& [number, request] : parked) {
+    request->done(fail(Errc::connection_lost, "the mount is being closed"));
   }
   if (reconnecter_.joinable()) {
     reconnecter_.join();

@@ -1,9 +1,12 @@
 // The mount's line to its agent, which outlives any one connection.
 //
-// Owns the I/O thread (in Connection) and starts a new connection when one breaks. What was asked
-// of a lost connection fails with Errc::connection_lost.
+// Owns the I/O thread (in Connection) and starts a new connection when one breaks. Meanwhile
+// requests wait, `timeout_ms` at most, then they fail with Errc::timeout. Those whose answer was
+// lost are asked again (repeat.h), but for the ones that open handles and those of transfers, which
+// fail with Errc::connection_lost: their owners know what has to come first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -32,6 +35,10 @@ class Session : public Requester {
       const SessionOptions& options, const transport::Prompter& prompter);
 
   [[nodiscard]] virtual const wire::Hello::Answer& hello() const = 0;
+  // Called after each new connection but the first, before anything that waits is sent: opens the
+  // handles again, by the requester given. On a thread of the session's; must not block.
+  using Reopen = std::function<void(Requester&)>;
+  virtual void set_reopen(Reopen reopen) = 0;
   // "connected", "reconnecting".
   [[nodiscard]] virtual std::string state() const = 0;
   // Ends the agent: its standard input is closed and its exit awaited for `timeout_ms` at most.
