@@ -8,7 +8,7 @@
 #include "engine/agent/handle.h"
 #include "engine/agent/id_table.h"
 #include "engine/agent/mode.h"
-#include "engine/agent/staging.h"
+#include "engine/agent/transfer.h"
 
 namespace cpaway::agent {
 

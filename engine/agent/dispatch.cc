@@ -80,6 +80,10 @@ constexpr Route kRoutes[] = {
     route<&on_truncate_transfer>(Op::truncate_transfer, kWrites, kTransfer, kPool),
     // What this client wrote itself: no content that a write-only key hides.
     route<&on_read_transfer>(Op::read_transfer, kLooks, kTransfer, kPool),
+    route<&on_basis>(Op::basis, kReadsContent, kNone, kReader),
+    route<&on_chunks>(Op::chunks, kReadsContent, kNone, kPool),
+    route<&on_delta_block>(Op::delta_block, kWrites, kTransfer, kPool),
+    route<&on_collect>(Op::collect, kRemoves, kNone, kPool),
     route<&on_getattr>(Op::getattr, kLooks, kHandle, kReader),
     route<&on_setattr>(Op::setattr, kWrites, kHandle, kReader),
     route<&on_readlink>(Op::readlink, kLooks, kNone, kReader),
@@ -101,6 +105,7 @@ constexpr Route kRoutes[] = {
     route<&on_listxattr>(Op::listxattr, kLooks, kHandle, kReader),
     route<&on_setxattr>(Op::setxattr, kWrites, kHandle, kReader),
     route<&on_removexattr>(Op::removexattr, kWrites, kHandle, kReader),
+    route<&on_compare>(Op::compare, kReadsContent, kHandle, kPool),
     route<&on_digest>(Op::digest, kReadsContent, kHandle, kPool),
 };
 

@@ -172,4 +172,23 @@ Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& req
   return wire::Digest::Answer{size, digest.value()};
 }
 
+Result<wire::Compare::Answer> on_compare(Context& context, const wire::Compare& request) {
+  CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
+  if (request.chunks.size() > wire::Compare::kMaxChunks) {
+    return fail_os(EINVAL, "chunks");
+  }
+  wire::Compare::Answer answer;
+  uint64_t size = 0;
+  for (const wire::ChunkAt& chunk : request.chunks) {
+    if (chunk.size > wire::kBlockSize - size) {
+      return fail_os(EINVAL, "chunks");
+    }
+    const std::span<uint8_t> buffer = thread_buffer().first(chunk.size);
+    CPAWAY_ASSIGN(const size_t got, read_range(handle->fd.get(), buffer, request.offset + size));
+    answer.equal.push_back(got == chunk.size && hash::block_hash(buffer) == chunk.hash ? 1 : 0);
+    size += chunk.size;
+  }
+  return answer;
+}
+
 }  // namespace cpaway::agent

@@ -20,6 +20,13 @@ Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& re
                                        ByteSpan bulk);
 Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& request);
 Result<Bytes> on_read_transfer(Context& context, const wire::ReadTransfer& request);
+Result<wire::Attr> on_basis(Context& context, const wire::AddBasis& request);
+Result<Bytes> on_chunks(Context& context, const wire::ListChunks& request);
+Result<wire::Block::Answer> on_delta_block(Context& context, const wire::DeltaBlock& request,
+                                           ByteSpan bulk);
+
+// ---- collect.cc: what uploads have left
+Result<wire::Collect::Answer> on_collect(Context& context, const wire::Collect& request);
 
 // ---- file_handlers.cc: handles and content
 Result<wire::Attr> on_open(Context& context, const wire::Open& request);
@@ -29,6 +36,7 @@ Result<wire::Write::Answer> on_write(Context& context, const wire::Write& reques
 Status on_fsync(Context& context, const wire::FSync& request);
 Result<wire::ReadDir::Answer> on_readdir(Context& context, const wire::ReadDir& request);
 Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& request);
+Result<wire::Compare::Answer> on_compare(Context& context, const wire::Compare& request);
 
 // ---- name_handlers.cc: names and attributes
 Status on_ping(Context& context, const wire::Ping& request);

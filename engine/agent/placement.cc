@@ -54,7 +54,7 @@ Status inherit(const Location& old_name, const struct stat& old, const Location&
 Status apply_attributes(const Location& target, const std::optional<struct stat>& old,
                         const wire::Placement& placement, const Location& file) {
   uint32_t mode = placement.create_mode;
-  if (old) {
+  if (old && !placement.fresh) {
     CPAWAY_TRY(inherit(target, *old, file));
     mode = inherited_mode(*old);
   }
@@ -120,6 +120,51 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   if (!sync) {
     context.background_sync.schedule(file.fd(), attr.dev, attr.size);
   }
+  return wire::CommitAnswer{attr, sha256};
+}
+
+bool can_pass_for_new(int old) {
+  struct stat st {};
+  Location file;
+  file.dir = old;
+  const auto xattrs = list_xattrs(file);
+  return ::fstat(old, &st) == 0 && st.st_uid == ::geteuid() && st.st_gid == ::getegid() &&
+         st.st_nlink == 1 && xattrs && xattrs->empty();
+}
+
+Result<wire::CommitAnswer> place_identical(Context& context, int old,
+                                           const wire::Placement& placement, bool durable,
+                                           const hash::Sha256Value& sha256) {
+  if (placement.attr.size) {
+    return fail_os(EINVAL, "size in a placement");
+  }
+  CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
+  CPAWAY_ASSIGN(const auto named, find_old(target));
+  struct stat st {};
+  if (::fstat(old, &st) != 0) {
+    return fail_os(errno, target.name);
+  }
+  if (!named || named->st_ino != st.st_ino || named->st_dev != st.st_dev) {
+    return fail_os(EBUSY, target.name);
+  }
+  Location file;
+  file.dir = old;
+  CPAWAY_TRY(change_owner(file, placement.attr));
+  const uint32_t default_mode = placement.fresh ? placement.create_mode : inherited_mode(st);
+  if (const uint32_t mode = placement.attr.mode.value_or(default_mode);
+      mode != (st.st_mode & kModeBits)) {
+    CPAWAY_TRY(change_mode(file, mode));
+  }
+  for (const wire::Xattr& xattr : placement.xattrs) {
+    CPAWAY_TRY(set_xattr(file, xattr, 0));
+  }
+  wire::SetAttr times = placement.attr;
+  times.mtime_now = times.mtime_now || !times.mtime;  // it was written, if with the same bytes
+  CPAWAY_TRY(change_times(file, times));
+  if (durable || context.sync_commit) {
+    CPAWAY_TRY(sync_fd(old));
+  }
+  CPAWAY_ASSIGN(const wire::Attr attr, read_attr(old));
   return wire::CommitAnswer{attr, sha256};
 }
 

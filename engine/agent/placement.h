@@ -14,4 +14,14 @@ namespace cpaway::agent {
                                                const wire::Placement& placement, bool durable,
                                                const hash::Sha256Value& sha256);
 
+// True for a file that is as if it had been made now: ours, with one name, without xattrs.
+[[nodiscard]] bool can_pass_for_new(int old);
+
+// The same where the new version is byte for byte the old one, open as `old`: only its metadata
+// changes. EBUSY where the name means another file by now.
+[[nodiscard]] Result<wire::CommitAnswer> place_identical(Context& context, int old,
+                                                         const wire::Placement& placement,
+                                                         bool durable,
+                                                         const hash::Sha256Value& sha256);
+
 }  // namespace cpaway::agent

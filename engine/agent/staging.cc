@@ -1,15 +1,15 @@
 #include "engine/agent/staging.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstdio>
+#include <utility>
 
-#include "engine/agent/verified_io.h"
-#include "engine/wire/frame.h"
+#include "engine/agent/xattr.h"
 #include "engine/wire/names.h"
 
 namespace cpaway::agent {
@@ -17,47 +17,124 @@ namespace {
 
 constexpr uint32_t kStagingMode = 0600;
 
-Status truncate_fd(int fd, uint64_t size) {
-  if (size > INT64_MAX) {
-    return fail_os(EINVAL, "size");
-  }
-  if (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
-    return fail_os(errno, "truncate");
+Status may_create_in(int dir) {
+  if (::faccessat(dir, ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    return fail_os(errno, "directory");
   }
   return {};
 }
 
 }  // namespace
 
+Status StagingFile::hold_dir(Location& at) {
+  if (at.owned) {
+    dir_ = std::move(at.owned);
+    return {};
+  }
+  CPAWAY_ASSIGN(dir_, duplicate_dir(at));
+  return {};
+}
+
 Result<StagingFile> StagingFile::create(const Root& root, const std::string& path) {
   CPAWAY_ASSIGN(Location at, root.locate_name(path, EISDIR));
-  at.name = wire::new_staging_name();
   StagingFile file;
-  CPAWAY_ASSIGN(file.fd_, open_at(at, O_RDWR | O_CREAT | O_EXCL, kStagingMode));
-  file.name_ = at.name;
-  if (at.owned) {
-    file.dir_ = std::move(at.owned);
+  CPAWAY_TRY(file.hold_dir(at));
+  file.name_ = wire::new_staging_name();
+  CPAWAY_TRY(file.ensure());
+  return file;
+}
+
+Result<StagingFile> StagingFile::find(const Root& root, const std::string& path,
+                                      const std::string& name) {
+  if (!name.empty() && !wire::is_staging_name(name)) {
+    return fail_os(EINVAL, "staging name");
+  }
+  CPAWAY_ASSIGN(Location at, root.locate_name(path, EISDIR));
+  StagingFile file;
+  CPAWAY_TRY(file.hold_dir(at));
+  file.name_ = name.empty() ? wire::staging_name_of(at.name) : name;
+  const Status taken = file.take_over(!name.empty());
+  if (taken) {
     return file;
   }
-  auto dir = duplicate_dir(at);
-  if (!dir) {
-    ::unlinkat(at.dir, at.name.c_str(), 0);
+  if (!name.empty()) {
     file.name_.clear();
-    return fail(dir.error());
+    return fail(taken.error());
   }
-  file.dir_ = std::move(*dir);
+  if (taken.error().os_errno != ENOENT) {
+    file.name_ = wire::new_staging_name();  // in use, or not ours to use
+  }
+  const Status allowed = may_create_in(file.dir_.get());
+  if (!allowed) {
+    file.name_.clear();
+    return fail(allowed.error());
+  }
   return file;
+}
+
+// What an upload has left behind: a regular file of ours that nobody works on. An agent that was
+// killed in the middle of a commit may have left attributes on it.
+Status StagingFile::take_over(bool whoever_has_it) {
+  UniqueFd fd(::openat(dir_.get(), name_.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) {
+    return fail_os(errno, name_);
+  }
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) {
+    return fail_os(errno, name_);
+  }
+  const bool ours =
+      S_ISREG(st.st_mode) && st.st_nlink == 1 && (st.st_uid == ::geteuid() || ::geteuid() == 0);
+  if (!ours) {
+    return fail_os(EPERM, name_);
+  }
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && !whoever_has_it) {
+    return fail_os(errno, name_);
+  }
+  Location self;
+  self.dir = fd.get();
+  CPAWAY_TRY(remove_xattrs(self));
+  if (::fchmod(fd.get(), kStagingMode) != 0) {
+    return fail_os(errno, name_);
+  }
+  kept_size_ = static_cast<uint64_t>(st.st_size);
+  fd_ = std::move(fd);
+  return {};
+}
+
+Status StagingFile::ensure() {
+  if (fd_) {
+    return {};
+  }
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd fd(::openat(dir_.get(), name_.c_str(), kFlags, kStagingMode));
+  if (!fd && errno == EEXIST) {  // another upload to the same target was faster
+    name_ = wire::new_staging_name();
+    fd.reset(::openat(dir_.get(), name_.c_str(), kFlags, kStagingMode));
+  }
+  if (!fd) {
+    return fail_os(errno, name_);
+  }
+  fd_ = std::move(fd);
+  // Not every filesystem can; then nobody else takes it for abandoned before it is old.
+  static_cast<void>(::flock(fd_.get(), LOCK_EX | LOCK_NB));
+  return {};
 }
 
 StagingFile::StagingFile(StagingFile&& other) noexcept
     : dir_(std::move(other.dir_)),
       name_(std::exchange(other.name_, {})),
-      fd_(std::move(other.fd_)) {}
+      fd_(std::move(other.fd_)),
+      kept_size_(other.kept_size_) {}
 
 StagingFile::~StagingFile() {
-  if (!name_.empty()) {
+  if (!name_.empty() && fd_) {
     ::unlinkat(dir_.get(), name_.c_str(), 0);
   }
+}
+
+void StagingFile::keep() {
+  name_.clear();
 }
 
 Status StagingFile::rename_to(const Location& to, bool exclusive) {
@@ -82,61 +159,6 @@ Status StagingFile::link_to(const Location& to) {
   ::unlinkat(dir_.get(), name_.c_str(), 0);
   name_.clear();
   return {};
-}
-
-Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const std::string& path) {
-  CPAWAY_ASSIGN(StagingFile file, StagingFile::create(root, path));
-  return std::make_shared<Transfer>(std::move(file), path);
-}
-
-Result<wire::Block::Answer> Transfer::write_block(const wire::Block& block, ByteSpan bytes) {
-  if (bytes.empty() || bytes.size() > wire::kBlockSize) {
-    return fail_os(EINVAL, "block size");
-  }
-  bytes_received_ += bytes.size();
-  reset_digest_above(block.offset);
-  CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), bytes, block.offset));
-  const wire::Block::Answer answer{block.offset, static_cast<uint32_t>(bytes.size()),
-                                   hash::block_hash(read)};
-  if (answer.hash != block.hash) {
-    return answer;  // the client will send it again
-  }
-  bytes_acknowledged_ += bytes.size();
-  if (block.offset == bytes_hashed_) {
-    digest_.update(read);
-    bytes_hashed_ += read.size();
-  }
-  return answer;
-}
-
-Status Transfer::truncate(uint64_t size) {
-  reset_digest_above(size);
-  return truncate_fd(file_.fd(), size);
-}
-
-Result<wire::TransferStatus::Answer> Transfer::status() const {
-  struct stat st {};
-  if (::fstat(file_.fd(), &st) != 0) {
-    return fail_os(errno, path_);
-  }
-  return wire::TransferStatus::Answer{path_, bytes_received_, bytes_acknowledged_,
-                                      static_cast<uint64_t>(st.st_size), bytes_hashed_};
-}
-
-Result<hash::Sha256Value> Transfer::finish(uint64_t size) {
-  CPAWAY_TRY(truncate(size));
-  CPAWAY_ASSIGN(bytes_hashed_, digest_range(file_.fd(), bytes_hashed_, size, digest_));
-  if (bytes_hashed_ != size) {
-    return fail_os(EIO, "the staging file was cut by someone else");
-  }
-  return digest_.value();
-}
-
-void Transfer::reset_digest_above(uint64_t offset) {
-  if (offset < bytes_hashed_) {
-    digest_ = hash::Sha256();
-    bytes_hashed_ = 0;
-  }
 }
 
 }  // namespace cpaway::agent

@@ -1,7 +1,9 @@
-#include <unistd.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
+#include "engine/agent/attr.h"
 #include "engine/agent/handlers.h"
 #include "engine/agent/placement.h"
 #include "engine/agent/verified_io.h"
@@ -11,12 +13,13 @@ namespace cpaway::agent {
 
 Result<wire::Init::Answer> on_init(Context& context, const wire::Init& request) {
   CPAWAY_TRY(context.transfers.check_free(request.transfer));
-  auto transfer = Transfer::create(context.root, request.path);
+  auto transfer = Transfer::create(context.root, request);
   context.transfers.add(request.transfer, transfer);
   if (!transfer) {
     return fail(transfer.error());
   }
-  return wire::Init::Answer{(*transfer)->file().name()};
+  const StagingFile& file = (*transfer)->file();
+  return wire::Init::Answer{file.name(), file.kept_size()};
 }
 
 Result<wire::TransferStatus::Answer> on_status(Context& context,
@@ -26,9 +29,11 @@ Result<wire::TransferStatus::Answer> on_status(Context& context,
 }
 
 Status on_cancel(Context& context, const wire::Cancel& request) {
-  // The last owner's destructor removes the staging file, here.
   CPAWAY_ASSIGN(const auto transfer, context.transfers.remove(request.transfer));
-  return {};
+  if (transfer != nullptr && !request.keep) {
+    transfer->discard();
+  }
+  return {};  // the last owner's destructor does it, here
 }
 
 Result<wire::Block::Answer> on_block(Context& context, const wire::Block& request, ByteSpan bulk) {
@@ -36,8 +41,31 @@ Result<wire::Block::Answer> on_block(Context& context, const wire::Block& reques
   return transfer->write_block(request, bulk);
 }
 
+namespace {
+
+// Nothing was written: what has the name already is the new version, too.
+Result<wire::CommitAnswer> commit_identical(Context& context, Transfer& transfer, const Basis& old,
+                                            const wire::Commit& request) {
+  const hash::Sha256Value sha256 = transfer.noted_digest();
+  if (request.sha256 && *request.sha256 != sha256) {
+    return fail(Errc::verify, request.placement.path);
+  }
+  CPAWAY_ASSIGN(auto answer,
+                place_identical(context, old.fd.get(), request.placement, request.durable, sha256));
+  transfer.discard();
+  ignore(context.transfers.remove(request.transfer), "it was there above, on this strand");
+  return answer;
+}
+
+}  // namespace
+
 Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  const auto old = transfer->identical_to(request.size);
+  if (old && !request.placement.exclusive &&
+      (!request.placement.fresh || can_pass_for_new(old->fd.get()))) {
+    return commit_identical(context, *transfer, *old, request);
+  }
   CPAWAY_ASSIGN(const hash::Sha256Value sha256, transfer->finish(request.size));
   if (request.sha256 && *request.sha256 != sha256) {
     return fail(Errc::verify, request.placement.path);
@@ -69,7 +97,36 @@ Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& requ
 
 Result<Bytes> on_read_transfer(Context& context, const wire::ReadTransfer& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
-  return read_at(transfer->file().fd(), request.offset, request.size);
+  return transfer->read(request.offset, request.size);
+}
+
+Result<wire::Attr> on_basis(Context& context, const wire::AddBasis& request) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  if (request.basis == wire::kStagingBasis) {
+    return fail_os(EINVAL, "number of a basis");
+  }
+  Basis basis;
+  CPAWAY_ASSIGN(basis.fd, context.root.open_path(request.path, O_RDONLY));
+  CPAWAY_ASSIGN(basis.attr, read_attr(basis.fd.get()));
+  if (!S_ISREG(basis.attr.mode)) {
+    return fail_os(EINVAL, "not a regular file");
+  }
+  basis.is_target = request.path == transfer->path();
+  const wire::Attr attr = basis.attr;
+  CPAWAY_TRY(transfer->bases().add(request.basis, std::move(basis)));
+  return attr;
+}
+
+Result<Bytes> on_chunks(Context& context, const wire::ListChunks& request) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  CPAWAY_ASSIGN(const auto basis, transfer->bases().find(request.basis));
+  return list_chunks(*basis, request);
+}
+
+Result<wire::Block::Answer> on_delta_block(Context& context, const wire::DeltaBlock& request,
+                                           ByteSpan bulk) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  return transfer->write_delta(request, bulk);
 }
 
 }  // namespace cpaway::agent

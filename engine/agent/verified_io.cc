@@ -12,6 +12,13 @@
 namespace cpaway::agent {
 namespace {
 
+using Buffer = std::unique_ptr<uint8_t[]>;
+
+// Not zeroed, so that idle threads keep no pages.
+Buffer new_buffer() {
+  return std::make_unique_for_overwrite<uint8_t[]>(wire::kBlockSize);
+}
+
 bool fits(uint64_t offset, size_t size) {
   return offset <= static_cast<uint64_t>(INT64_MAX) - size;
 }
@@ -19,9 +26,12 @@ bool fits(uint64_t offset, size_t size) {
 }  // namespace
 
 std::span<uint8_t> thread_buffer() {
-  // Not zeroed, so that idle threads keep no pages.
-  static thread_local const std::unique_ptr<uint8_t[]> buffer =
-      std::make_unique_for_overwrite<uint8_t[]>(wire::kBlockSize);
+  static thread_local const Buffer buffer = new_buffer();
+  return {buffer.get(), wire::kBlockSize};
+}
+
+std::span<uint8_t> assembly_buffer() {
+  static thread_local const Buffer buffer = new_buffer();
   return {buffer.get(), wire::kBlockSize};
 }
 
@@ -52,6 +62,13 @@ Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {
   CPAWAY_ASSIGN(const size_t got, pread_full(fd, bytes, offset));
   bytes.resize(got);
   return bytes;
+}
+
+Result<size_t> read_range(int fd, std::span<uint8_t> buffer, uint64_t offset) {
+  if (!fits(offset, buffer.size())) {
+    return size_t{0};
+  }
+  return pread_full(fd, buffer, offset);
 }
 
 Result<uint64_t> digest_range(int fd, uint64_t from, uint64_t to, hash::Sha256& digest) {

@@ -14,6 +14,9 @@ namespace cpaway::agent {
 // that returns a span of it says so; one use at a time.
 [[nodiscard]] std::span<uint8_t> thread_buffer();
 
+// A second one, for blocks that are put together there.
+[[nodiscard]] std::span<uint8_t> assembly_buffer();
+
 // Writes `bytes` (kBlockSize at most) at `offset` and returns what is there then, in the thread's
 // buffer. EFBIG for an offset beyond any file; the fault damage_block strikes here.
 [[nodiscard]] Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset);
@@ -21,6 +24,8 @@ namespace cpaway::agent {
 [[nodiscard]] Status write_at(int fd, ByteSpan bytes, uint64_t offset);
 // Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
 [[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);
+// The same into `buffer`; how much there was. Nothing beyond the end of any file.
+[[nodiscard]] Result<size_t> read_range(int fd, std::span<uint8_t> buffer, uint64_t offset);
 // Feeds the file's bytes from `from` up to `to`, or its end, to `digest`; returns where it ended.
 [[nodiscard]] Result<uint64_t> digest_range(int fd, uint64_t from, uint64_t to,
                                             hash::Sha256& digest);

@@ -130,17 +130,19 @@ struct Ping {
 
 // ---- transfers. The client chooses the transfer id, so that blocks follow without waiting.
 
-// Opens a staging file beside `path`.
+// Begins a transfer to `path`, with the staging file that an earlier one has left, if one has.
 struct Init {
   using Self = Init;
   static constexpr Op kOp = Op::init;
   uint32_t transfer = 0;
   std::string path;
-  CPAWAY_FIELDS(transfer, path);
+  std::string staging_name;  // "", or after a lost connection the name answered then
+  CPAWAY_FIELDS(transfer, path, staging_name);
   struct Answer {
     using Self = Answer;
     std::string staging_name;  // a name in the target's directory
-    CPAWAY_FIELDS(staging_name);
+    uint64_t kept_size = 0;    // bytes that the staging file has already
+    CPAWAY_FIELDS(staging_name, kept_size);
   };
 };
 
@@ -160,12 +162,13 @@ struct TransferStatus {
   };
 };
 
-// Ends a transfer and removes its staging file.
+// Ends a transfer.
 struct Cancel {
   using Self = Cancel;
   static constexpr Op kOp = Op::cancel;
   uint32_t transfer = 0;
-  CPAWAY_FIELDS(transfer);
+  bool keep = false;  // leave the staging file for the next upload
+  CPAWAY_FIELDS(transfer, keep);
   using Answer = Empty;
 };
 
@@ -186,18 +189,95 @@ struct Block {
   };
 };
 
+inline constexpr uint8_t kStagingBasis = 0;  // the staging file, as init found it
+inline constexpr uint8_t kMaxBasis = 8;
+inline constexpr uint8_t kLiteral = 0xff;
+
+// Opens a file that the transfer may copy from, as number 1 to kMaxBasis.
+struct AddBasis {
+  using Self = AddBasis;
+  static constexpr Op kOp = Op::basis;
+  uint32_t transfer = 0;
+  uint8_t basis = 0;
+  std::string path;
+  CPAWAY_FIELDS(transfer, basis, path);
+  using Answer = Attr;
+};
+
+// Answer's bulk: the packed list of the chunks that a basis holds from `offset` on.
+struct ListChunks {
+  using Self = ListChunks;
+  static constexpr Op kOp = Op::chunks;
+  static constexpr uint32_t kMaxSize = 4U << 20U;
+  uint32_t transfer = 0;
+  uint8_t basis = 0;
+  uint64_t offset = 0;
+  uint32_t size = 0;  // of the range, up to kMaxSize
+  // Sizes of chunks; with average 0 every chunk has `max` bytes.
+  uint32_t min = 0;
+  uint32_t average = 0;
+  uint32_t max = 0;
+  CPAWAY_FIELDS(transfer, basis, offset, size, min, average, max);
+  using Answer = Empty;
+};
+
+// A part of a block: `size` bytes from a basis, or literal.
+struct Segment {
+  using Self = Segment;
+  uint8_t basis = kLiteral;
+  uint32_t size = 0;
+  uint64_t offset = 0;  // in the basis
+  CPAWAY_FIELDS(basis, size, offset);
+};
+
+inline constexpr uint8_t kPlain = 0;
+inline constexpr uint8_t kZstd = 1;
+
+// A block put together from segments. bulk: the literal ones' bytes, in `coding`. Answered as
+// Block is.
+struct DeltaBlock {
+  using Self = DeltaBlock;
+  static constexpr Op kOp = Op::delta_block;
+  uint32_t transfer = 0;
+  uint64_t offset = 0;
+  uint32_t size = 0;  // of the block, 1 to kBlockSize
+  hash::BlockHash hash{};
+  uint8_t coding = kPlain;
+  std::vector<Segment> segments;
+  CPAWAY_FIELDS(transfer, offset, size, hash, coding, segments);
+  using Answer = Block::Answer;
+};
+
+// Removes staging files that uploads have left.
+struct Collect {
+  using Self = Collect;
+  static constexpr Op kOp = Op::collect;
+  std::string path;         // a directory
+  uint64_t older_than = 0;  // seconds since the last change
+  bool recursive = false;
+  CPAWAY_FIELDS(path, older_than, recursive);
+  struct Answer {
+    using Self = Answer;
+    uint32_t removed = 0;  // files
+    uint64_t bytes = 0;    // that they held
+    uint32_t kept = 0;     // files: younger, in use, or another user's
+    CPAWAY_FIELDS(removed, bytes, kept);
+  };
+};
+
 // How a new version takes its name, in commit and put_file.
 struct Placement {
   using Self = Placement;
   std::string path;
   bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
+  bool fresh = false;      // a new file: an old version hands down nothing
   // Mode of a new file, exactly: the mounting kernel has applied the program's umask, the agent
   // applies none. Not used where an old version is replaced, whose owner, mode, ACL and xattrs
   // stay.
   uint32_t create_mode = 0644;
   SetAttr attr;  // size is not used here
   std::vector<Xattr> xattrs;
-  CPAWAY_FIELDS(path, exclusive, create_mode, attr, xattrs);
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs);
 };
 
 struct CommitAnswer {
@@ -492,6 +572,29 @@ struct RemoveXattr {
   std::string name;
   CPAWAY_FIELDS(target, name);
   using Answer = Empty;
+};
+
+struct ChunkAt {
+  using Self = ChunkAt;
+  hash::BlockHash hash{};
+  uint32_t size = 0;
+  CPAWAY_FIELDS(hash, size);
+};
+
+// Which of these chunks, one behind the other from `offset` on, the file holds.
+struct Compare {
+  using Self = Compare;
+  static constexpr Op kOp = Op::compare;
+  static constexpr size_t kMaxChunks = 256;
+  uint32_t handle = 0;
+  uint64_t offset = 0;
+  std::vector<ChunkAt> chunks;  // kBlockSize bytes at most in all
+  CPAWAY_FIELDS(handle, offset, chunks);
+  struct Answer {
+    using Self = Answer;
+    Bytes equal;  // 1 or 0 for each
+    CPAWAY_FIELDS(equal);
+  };
 };
 
 // The SHA-256 of a regular file as it is on the remote disk.

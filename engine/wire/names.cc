@@ -4,6 +4,8 @@
 
 #include "engine/base/random.h"
 #include "engine/base/strings.h"
+#include "engine/hash/block_hash.h"
+#include "engine/hash/digest.h"
 
 namespace cpaway::wire {
 namespace {
@@ -37,6 +39,11 @@ bool valid_path(std::string_view path) {
     }
     path.remove_prefix(slash + 1);
   }
+}
+
+std::string staging_name_of(std::string_view target_name) {
+  const hash::BlockHash hash = hash::block_hash(as_bytes(target_name));
+  return concat(kPrefix, hash::to_hex(ByteSpan(hash).first(kDigits / 2)), kSuffix);
 }
 
 std::string new_staging_name() {

@@ -23,6 +23,10 @@ constexpr Names make_names() {
   set(Op::put_file, "put_file");
   set(Op::truncate_transfer, "truncate_transfer");
   set(Op::read_transfer, "read_transfer");
+  set(Op::basis, "basis");
+  set(Op::chunks, "chunks");
+  set(Op::delta_block, "delta_block");
+  set(Op::collect, "collect");
   set(Op::getattr, "getattr");
   set(Op::setattr, "setattr");
   set(Op::readlink, "readlink");
@@ -45,6 +49,7 @@ constexpr Names make_names() {
   set(Op::setxattr, "setxattr");
   set(Op::removexattr, "removexattr");
   set(Op::digest, "digest");
+  set(Op::compare, "compare");
   set(Op::reply, "reply");
   return names;
 }

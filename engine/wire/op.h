@@ -19,6 +19,10 @@ enum class Op : uint8_t {
   put_file = 0x16,
   truncate_transfer = 0x17,
   read_transfer = 0x18,
+  basis = 0x19,
+  chunks = 0x1a,
+  delta_block = 0x1b,
+  collect = 0x1c,
 
   getattr = 0x20,
   setattr = 0x21,
@@ -42,6 +46,7 @@ enum class Op : uint8_t {
   setxattr = 0x33,
   removexattr = 0x34,
   digest = 0x35,
+  compare = 0x36,
 
   reply = 0x80,  // agent to client: the answer to everything but a good block
 };

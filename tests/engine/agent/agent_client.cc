@@ -113,7 +113,7 @@ wire::Placement place_at(const std::string& path) {
 
 Result<wire::CommitAnswer> upload(AgentClient& client, uint32_t transfer,
                                   const wire::Placement& placement, ByteSpan content) {
-  CPAWAY_TRY(client.call(wire::Init{transfer, placement.path}));
+  CPAWAY_TRY(client.call(wire::Init{transfer, placement.path, {}}));
   for (size_t at = 0; at < content.size(); at += wire::kBlockSize) {
     const ByteSpan block =
         content.subspan(at, std::min<size_t>(wire::kBlockSize, content.size() - at));

@@ -85,7 +85,7 @@ void start_transfer(Program& program, const TempDir& dir) {
   wire::Hello hello;
   hello.directory = dir.path();
   program.send(wire::pack(1, hello));
-  program.send(wire::pack(2, wire::Init{1, "f"}));
+  program.send(wire::pack(2, wire::Init{1, "f", {}}));
   for (int i = 0; i < 2; ++i) {
     const auto frame = program.receive();
     ASSERT_TRUE(frame);

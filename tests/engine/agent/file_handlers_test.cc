@@ -125,7 +125,7 @@ TEST_F(FileHandlersTest, ListsADirectoryInPages) {
     expected.insert(name);
     write_file(dir.file("d/" + name), "");
   }
-  ASSERT_TRUE(client.call(wire::Init{1, "d/f"}));  // its staging file is not listed
+  ASSERT_TRUE(client.call(wire::Init{1, "d/f", {}}));  // its staging file is not listed
   ASSERT_TRUE(open_file(client, 1, "d", wire::kOpenDirectory));
   EXPECT_EQ(list(1, false), expected);
   EXPECT_TRUE(list(1, false).empty());  // at the end

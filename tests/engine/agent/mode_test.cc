@@ -56,7 +56,7 @@ TEST_F(RestrictedTest, ReadOnlyChangesNothing) {
   AgentClient client({.confine = {}, .mode = Mode::read_only});
   ASSERT_TRUE(client.hello(dir.path()));
   EXPECT_EQ(put(client), EROFS);
-  EXPECT_EQ(errno_of(client.call(wire::Init{1, "f"})), EROFS);
+  EXPECT_EQ(errno_of(client.call(wire::Init{1, "f", {}})), EROFS);
   EXPECT_EQ(errno_of(client.call(wire::Unlink{"f"})), EROFS);
   EXPECT_EQ(errno_of(client.call(wire::MkDir{"d", 0755})), EROFS);
   EXPECT_EQ(errno_of(open_file(client, 1, "f", wire::kOpenWrite)), EROFS);

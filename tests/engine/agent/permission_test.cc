@@ -46,7 +46,7 @@ TEST_F(PermissionTest, RefusesWithEacces) {
   put.sha256 = hash::sha256(as_bytes("x"));
   put.placement = place_at("others/new");
   EXPECT_EQ(errno_of(client->call(put, shared("x"))), EACCES);
-  EXPECT_EQ(errno_of(client->call(wire::Init{1, "others/secret"})), EACCES);
+  EXPECT_EQ(errno_of(client->call(wire::Init{1, "others/secret", {}})), EACCES);
   EXPECT_EQ(errno_of(open_file(*client, 1, "others/secret", wire::kOpenRead)), EACCES);
   EXPECT_EQ(errno_of(client->call(wire::Unlink{"others/secret"})), EACCES);
   EXPECT_EQ(errno_of(client->call(wire::Digest{{0, "others/secret"}})), EACCES);

@@ -128,15 +128,15 @@ TEST(Server, GivesTheErrorOfAFailedOpenOrInitToWhatFollows) {
   ASSERT_TRUE(client.hello(dir.path()));
   client.send(wire::Open{7, "missing", wire::kOpenRead, 0});
   const uint32_t read = client.send(wire::Read{7, 0, 10});
-  client.send(wire::Init{9, "no/such/file"});
+  client.send(wire::Init{9, "no/such/file", {}});
   const Bytes bytes(10);
   const uint32_t block = client.send(block_of(9, 0, bytes), shared(bytes));
   EXPECT_EQ(errno_of(client.wait_for<wire::Read>(read)), ENOENT);
   EXPECT_EQ(errno_of(client.wait_for<wire::Block>(block)), ENOENT);
   // The ids are free again after close and cancel.
   EXPECT_TRUE(client.call(wire::Close{7}));
-  EXPECT_TRUE(client.call(wire::Cancel{9}));
-  EXPECT_TRUE(client.call(wire::Init{9, "f"}));
+  EXPECT_TRUE(client.call(wire::Cancel{9, false}));
+  EXPECT_TRUE(client.call(wire::Init{9, "f", {}}));
   EXPECT_EQ(errno_of(client.call(wire::Close{7})), EBADF);
 }
 
@@ -147,7 +147,7 @@ TEST(Server, KeepsTheOrderOfOneTransferAmongMany) {
   constexpr uint32_t kTransfers = 8;
   std::vector<uint32_t> commits;
   for (uint32_t t = 1; t <= kTransfers; ++t) {
-    client.send(wire::Init{t, concat("f", t)});
+    client.send(wire::Init{t, concat("f", t), {}});
     wire::Commit commit;
     commit.transfer = t;
     commit.size = 4;
@@ -172,7 +172,7 @@ TEST(Server, RemovesStagingFilesOfOpenTransfersAtTheEnd) {
   {
     AgentClient client;
     ASSERT_TRUE(client.hello(dir.path()));
-    ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+    ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
     const Bytes bytes = random_bytes(1000, 1);
     ASSERT_TRUE(client.call(block_of(1, 0, bytes), shared(bytes)));
     EXPECT_EQ(staging_in(dir.path()).size(), 1U);
@@ -200,7 +200,7 @@ TEST(Server, BoundsWhatWaitsForThePool) {
   const TempDir dir;
   AgentClient client;
   ASSERT_TRUE(client.hello(dir.path()));
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   const Bytes bytes = random_bytes(wire::kBlockSize, 2);
   const SharedBytes block = shared(bytes);
   std::vector<uint32_t> ids;
@@ -235,7 +235,7 @@ TEST(Server, DamagedBlocksAreAnsweredWithTheHashOfWhatWasReadBack) {
   const TempDir dir;
   AgentClient client;
   ASSERT_TRUE(client.hello(dir.path()));
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   const Bytes bytes = random_bytes(5000, 3);
   for (const bool good : {false, false, true}) {
     const auto ack = client.call(block_of(1, 0, bytes), shared(bytes));

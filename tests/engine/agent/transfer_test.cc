@@ -67,7 +67,7 @@ TEST_F(TransferTest, NewFileArrivesWhole) {
 
 TEST_F(TransferTest, OldFileStaysUntilCommit) {
   write_file(dir.file("f"), "old");
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("new content")));
   EXPECT_EQ(read_file(dir.file("f")), "old");
   ASSERT_TRUE(commit(1, 11, hash::sha256(as_bytes("new content")), place_at("f")));
@@ -75,16 +75,16 @@ TEST_F(TransferTest, OldFileStaysUntilCommit) {
 }
 
 TEST_F(TransferTest, CancelRemovesTheStagingFile) {
-  const auto init = client.call(wire::Init{1, "f"});
+  const auto init = client.call(wire::Init{1, "f", {}});
   ASSERT_TRUE(init);
   EXPECT_EQ(staging_in(dir.path()), std::vector<std::string>{init->staging_name});
-  ASSERT_TRUE(client.call(wire::Cancel{1}));
+  ASSERT_TRUE(client.call(wire::Cancel{1, false}));
   EXPECT_TRUE(staging_in(dir.path()).empty());
-  EXPECT_EQ(errno_of(client.call(wire::Cancel{1})), EBADF);
+  EXPECT_EQ(errno_of(client.call(wire::Cancel{1, false})), EBADF);
 }
 
 TEST_F(TransferTest, StatusCountsWhatArrived) {
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, Bytes(1000, 'a')));
   ASSERT_TRUE(block(1, 5000, Bytes(500, 'b')));
   const auto status = client.call(wire::TransferStatus{1});
@@ -101,7 +101,7 @@ TEST_F(TransferTest, StatusCountsWhatArrived) {
 
 TEST_F(TransferTest, WrongDigestKeepsTheTransferForAnotherTry) {
   write_file(dir.file("f"), "old");
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("wrong")));
   const auto digest = hash::sha256(as_bytes("right"));
   EXPECT_EQ(commit(1, 5, digest, place_at("f")).error().code, Errc::verify);
@@ -112,7 +112,7 @@ TEST_F(TransferTest, WrongDigestKeepsTheTransferForAnotherTry) {
 }
 
 TEST_F(TransferTest, ReadsItsStagingFile) {
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("0123456789")));
   Bytes bulk;
   ASSERT_TRUE(client.call(wire::ReadTransfer{1, 4, 3}, nullptr, &bulk));
@@ -134,7 +134,7 @@ TEST_F(TransferTest, DigestFollowsAnyOrderOfWritesAndTruncations) {
   std::mt19937 random(seed);
   for (uint32_t transfer = 1; transfer <= 20; ++transfer) {
     Bytes model;
-    ASSERT_TRUE(client.call(wire::Init{transfer, "f"}));
+    ASSERT_TRUE(client.call(wire::Init{transfer, "f", {}}));
     for (int step = 0; step < 30; ++step) {
       if (random() % 5 == 0) {
         model.resize(random() % 20000);
@@ -156,12 +156,12 @@ TEST_F(TransferTest, DigestFollowsAnyOrderOfWritesAndTruncations) {
 }
 
 TEST_F(TransferTest, CommitSetsTheSize) {
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("0123456789")));
   const std::string longer = "0123456789" + std::string(90, '\0');
   EXPECT_TRUE(commit(1, 100, hash::sha256(as_bytes(longer)), place_at("f")));
   EXPECT_EQ(read_file(dir.file("f")), longer);
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("0123456789")));
   EXPECT_TRUE(commit(1, 3, hash::sha256(as_bytes("012")), place_at("f")));
   EXPECT_EQ(read_file(dir.file("f")), "012");
@@ -220,7 +220,7 @@ TEST_F(TransferTest, ExclusiveNeedsAFreeName) {
 
 TEST_F(TransferTest, CommitsUnderAnotherName) {
   ASSERT_EQ(::mkdir(dir.file("d").c_str(), 0755), 0);
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
   ASSERT_TRUE(block(1, 0, as_bytes("moved")));
   ASSERT_TRUE(commit(1, 5, std::nullopt, place_at("d/g")));
   EXPECT_EQ(read_file(dir.file("d/g")), "moved");
@@ -232,14 +232,14 @@ TEST_F(TransferTest, RefusesDirectoriesAndMissingParents) {
   EXPECT_EQ(errno_of(put(place_at("d"), "x")), EISDIR);
   EXPECT_EQ(errno_of(put(place_at(""), "x")), EISDIR);
   EXPECT_EQ(errno_of(put(place_at("no/f"), "x")), ENOENT);
-  EXPECT_EQ(errno_of(client.call(wire::Init{1, "no/f"})), ENOENT);
+  EXPECT_EQ(errno_of(client.call(wire::Init{1, "no/f", {}})), ENOENT);
   EXPECT_EQ(errno_of(put(place_at("../f"), "x")), EINVAL);
-  EXPECT_EQ(errno_of(client.call(wire::Init{0, "f"})), EINVAL);
+  EXPECT_EQ(errno_of(client.call(wire::Init{0, "f", {}})), EINVAL);
 }
 
 TEST_F(TransferTest, RefusesBlocksOfAnImpossibleSizeOrPlace) {
-  ASSERT_TRUE(client.call(wire::Init{1, "f"}));
-  EXPECT_EQ(errno_of(client.call(wire::Init{1, "g"})), EINVAL);  // in use
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
+  EXPECT_EQ(errno_of(client.call(wire::Init{1, "g", {}})), EINVAL);  // in use
   EXPECT_EQ(errno_of(block(1, 0, {})), EINVAL);
   EXPECT_EQ(errno_of(block(1, 0, Bytes(wire::kBlockSize + 1))), EINVAL);
   EXPECT_EQ(errno_of(block(1, UINT64_MAX - 2, Bytes(10))), EFBIG);

@@ -211,11 +211,11 @@ void add_transfers(Collector& out) {
   const auto block_hash = counting<16>(0x10);
   const auto digest = counting<32>(0x80);
   const CommitAnswer committed{some_attr(), digest};
-  out.request(Init{7, "dir/new"});
-  out.answer(Op::init, Init::Answer{".cpaway-0123456789abcdef.part"});
+  out.request(Init{7, "dir/new", ".cpaway-0123456789abcdef.part"});
+  out.answer(Op::init, Init::Answer{".cpaway-0123456789abcdef.part", 1ULL << 33U});
   out.request(TransferStatus{7});
   out.answer(Op::status, TransferStatus::Answer{"dir/new", 4000, 3000, 5000, 2000});
-  out.request(Cancel{7});
+  out.request(Cancel{7, true});
   out.answer(Op::cancel, Empty{});
   out.request(Block{7, 1ULL << 40U, block_hash}, bulk_of("block content"));
   out.ack(Block::Answer{1ULL << 40U, 13, block_hash});
@@ -227,6 +227,14 @@ void add_transfers(Collector& out) {
   out.answer(Op::truncate_transfer, Empty{});
   out.request(ReadTransfer{7, 8192, 100});
   out.answer(Op::read_transfer, Empty{}, bulk_of("staged bytes"));
+  out.request(AddBasis{7, 1, "dir/old"});
+  out.answer(Op::basis, some_attr());
+  out.request(ListChunks{7, 1, 1ULL << 33U, ListChunks::kMaxSize, 4096, 8192, 65536});
+  out.answer(Op::chunks, Empty{}, bulk_of("packed list"));
+  out.request(DeltaBlock{7, 1ULL << 40U, 30, block_hash, kPlain, {{1, 23, 4096}, {kLiteral, 7, 0}}},
+              bulk_of("literal"));
+  out.request(Collect{"dir", 604800, true});
+  out.answer(Op::collect, Collect::Answer{2, 5'000'000'000, 1});
 }
 
 void add_names(Collector& out) {
@@ -271,6 +279,8 @@ void add_files(Collector& out) {
   out.request(ReadDir{9, true});
   out.answer(Op::readdir, ReadDir::Answer{true, {{"f", some_attr()}, {"sub", Attr{}}}});
   out.request(Digest{by_handle});
+  out.request(Compare{9, 1ULL << 33U, {{block_hash, 4096}, {block_hash, 77}}});
+  out.answer(Op::compare, Compare::Answer{{1, 0}});
   out.answer(Op::digest, Digest::Answer{5'000'000'000, counting<32>(0x80)});
 }
 

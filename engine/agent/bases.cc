@@ -1,0 +1,70 @@
+#include "engine/agent/bases.h"
+
+#include <bit>
+#include <cerrno>
+#include <utility>
+
+#include "engine/agent/verified_io.h"
+#include "engine/delta/chunk_codec.h"
+#include "engine/delta/chunker.h"
+
+namespace cpaway::agent {
+namespace {
+
+constexpr uint32_t kSmallestChunk = 1024;
+
+bool valid_sizes(const wire::ListChunks& request) {
+  if (request.max == 0 || request.max > hash::kMaxChunkSize) {
+    return false;
+  }
+  if (request.average == 0) {
+    return request.max >= kSmallestChunk;
+  }
+  return request.min >= kSmallestChunk && request.min <= request.average &&
+         request.average <= request.max && std::has_single_bit(request.average);
+}
+
+}  // namespace
+
+Status Bases::add(uint8_t number, Basis basis) {
+  const MutexLock lock(mutex_);
+  if (number > wire::kMaxBasis || bases_[number] != nullptr) {
+    return fail_os(EINVAL, "number of a basis");
+  }
+  bases_[number] = std::make_shared<const Basis>(std::move(basis));
+  return {};
+}
+
+Result<Bases::Pointer> Bases::find(uint8_t number) const {
+  const MutexLock lock(mutex_);
+  if (number > wire::kMaxBasis || bases_[number] == nullptr) {
+    return fail_os(EBADF, "no such basis");
+  }
+  return bases_[number];
+}
+
+Bases::Pointer Bases::target() const {
+  const MutexLock lock(mutex_);
+  for (const Pointer& basis : bases_) {
+    if (basis != nullptr && basis->is_target) {
+      return basis;
+    }
+  }
+  return nullptr;
+}
+
+Result<Bytes> list_chunks(const Basis& basis, const wire::ListChunks& request) {
+  if (!valid_sizes(request) || request.size > wire::ListChunks::kMaxSize) {
+    return fail_os(EINVAL, "chunks");
+  }
+  Bytes bytes(request.size);
+  CPAWAY_ASSIGN(const size_t size, read_range(basis.fd.get(), bytes, request.offset));
+  hash::ChunkList list;
+  const delta::ChunkSizes sizes{request.min, request.average, request.max};
+  static_cast<void>(delta::append_chunks(ByteSpan(bytes).first(size), true, sizes, list));
+  bytes.clear();
+  delta::encode_chunks(list, bytes);
+  return bytes;
+}
+
+}  // namespace cpaway::agent

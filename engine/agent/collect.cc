@@ -1,0 +1,96 @@
+// Removing staging files that no upload will come back for.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <memory>
+
+#include "engine/agent/handlers.h"
+#include "engine/wire/names.h"
+
+namespace cpaway::agent {
+namespace {
+
+// Deeper trees are left alone: each level holds a descriptor.
+constexpr int kMaxDepth = 200;
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using Dir = std::unique_ptr<DIR, CloseDir>;
+
+class Collector {
+ public:
+  Collector(const wire::Collect& request, dev_t device)
+      : recursive_(request.recursive), device_(device) {
+    const auto now = static_cast<uint64_t>(::time(nullptr));
+    newest_ = static_cast<time_t>(now - std::min(now, request.older_than));
+  }
+
+  // A directory that cannot be read is passed over: others may be somebody else's.
+  void walk(UniqueFd fd, int depth) {
+    const Dir dir(::fdopendir(fd.get()));
+    if (!dir) {
+      return;
+    }
+    const int at = fd.release();  // the stream's now
+    while (const dirent* entry = ::readdir(dir.get())) {
+      const std::string name = entry->d_name;
+      if (wire::is_staging_name(name)) {
+        judge(at, name);
+      } else if (recursive_ && depth < kMaxDepth && name != "." && name != ".." &&
+                 (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)) {
+        enter(at, name, depth);
+      }
+    }
+  }
+  [[nodiscard]] const wire::Collect::Answer& answer() const { return answer_; }
+
+ private:
+  void enter(int at, const std::string& name, int depth) {
+    UniqueFd fd(
+        ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat st {};
+    if (fd && ::fstat(fd.get(), &st) == 0 && st.st_dev == device_) {
+      walk(std::move(fd), depth + 1);
+    }
+  }
+  void judge(int at, const std::string& name) {
+    const UniqueFd fd(::openat(at, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat st {};
+    const bool ours = fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) &&
+                      (st.st_uid == ::geteuid() || ::geteuid() == 0);
+    const bool old = ours && std::max(st.st_mtime, st.st_ctime) <= newest_;
+    if (!old || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || ::unlinkat(at, name.c_str(), 0) != 0) {
+      ++answer_.kept;
+      return;
+    }
+    ++answer_.removed;
+    answer_.bytes += static_cast<uint64_t>(st.st_size);
+  }
+
+  const bool recursive_;
+  const dev_t device_;
+  time_t newest_ = 0;
+  wire::Collect::Answer answer_;
+};
+
+}  // namespace
+
+Result<wire::Collect::Answer> on_collect(Context& context, const wire::Collect& request) {
+  CPAWAY_ASSIGN(UniqueFd fd, context.root.open_path(request.path, O_RDONLY | O_DIRECTORY));
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) {
+    return fail_os(errno, request.path);
+  }
+  Collector collector(request, st.st_dev);
+  collector.walk(std::move(fd), 0);
+  return collector.answer();
+}
+
+}  // namespace cpaway::agent

@@ -1,0 +1,241 @@
+#include "engine/agent/transfer.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+
+#include "engine/agent/attr.h"
+#include "engine/agent/verified_io.h"
+#include "engine/base/strings.h"
+#include "engine/delta/compress.h"
+#include "engine/wire/frame.h"
+
+namespace cpaway::agent {
+namespace {
+
+Status truncate_fd(int fd, uint64_t size) {
+  if (size > INT64_MAX) {
+    return fail_os(EINVAL, "size");
+  }
+  if (::ftruncate(fd, static_cast<off_t>(size)) != 0) {
+    return fail_os(errno, "truncate");
+  }
+  return {};
+}
+
+bool is_same_version(const wire::Attr& a, const wire::Attr& b) {
+  return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime &&
+         a.ctime == b.ctime;
+}
+
+Status check_segments(const wire::DeltaBlock& block, size_t literal_size) {
+  uint64_t size = 0;
+  uint64_t literals = 0;
+  for (const wire::Segment& segment : block.segments) {
+    size += segment.size;
+    literals += segment.basis == wire::kLiteral ? segment.size : 0;
+    if (segment.size == 0 || size > wire::kBlockSize) {
+      return fail_os(EINVAL, "segment");
+    }
+  }
+  if (size != block.size || size == 0 || literals != literal_size) {
+    return fail_os(EINVAL, "segments");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const wire::Init& request) {
+  CPAWAY_ASSIGN(StagingFile file, StagingFile::find(root, request.path, request.staging_name));
+  auto transfer = std::make_shared<Transfer>(std::move(file), request.path);
+  StagingFile& found = transfer->file_;
+  if (found.kept_size() > 0) {
+    Basis kept;
+    kept.fd.reset(::dup(found.fd()));
+    if (!kept.fd) {
+      return fail_os(errno, "staging file");
+    }
+    CPAWAY_TRY(transfer->bases_.add(wire::kStagingBasis, std::move(kept)));
+  }
+  return transfer;
+}
+
+Transfer::~Transfer() {
+  if (!discarded_ && (bytes_acknowledged_ > 0 || file_.kept_size() > 0)) {
+    file_.keep();
+  }
+}
+
+Result<wire::Block::Answer> Transfer::write_block(const wire::Block& block, ByteSpan bytes) {
+  if (bytes.empty() || bytes.size() > wire::kBlockSize) {
+    return fail_os(EINVAL, "block size");
+  }
+  CPAWAY_TRY(make_copies());
+  return store(block.offset, block.hash, bytes);
+}
+
+Result<wire::Block::Answer> Transfer::store(uint64_t offset, const hash::BlockHash& hash,
+                                            ByteSpan bytes) {
+  bytes_received_ += bytes.size();
+  reset_digest_above(offset);
+  CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), bytes, offset));
+  const wire::Block::Answer answer{offset, static_cast<uint32_t>(bytes.size()),
+                                   hash::block_hash(read)};
+  if (answer.hash == hash) {
+    extend_digest(offset, read);
+  }  // else the client will send it again
+  return answer;
+}
+
+void Transfer::extend_digest(uint64_t offset, ByteSpan bytes) {
+  bytes_acknowledged_ += bytes.size();
+  if (offset == bytes_hashed_) {
+    digest_.update(bytes);
+    bytes_hashed_ += bytes.size();
+  }
+}
+
+Result<ByteSpan> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan literals) {
+  CPAWAY_TRY(check_segments(block, literals.size()));
+  const std::span<uint8_t> buffer = assembly_buffer().first(block.size);
+  size_t at = 0;
+  for (const wire::Segment& segment : block.segments) {
+    const std::span<uint8_t> part = buffer.subspan(at, segment.size);
+    at += segment.size;
+    if (segment.basis == wire::kLiteral) {
+      std::copy_n(literals.begin(), segment.size, part.begin());
+      literals = literals.subspan(segment.size);
+      continue;
+    }
+    // A basis that is shorter than the client believes, or is not there: another hash, which the
+    // client will see.
+    size_t got = 0;
+    if (const auto basis = bases_.find(segment.basis)) {
+      CPAWAY_ASSIGN(got, read_range((*basis)->fd.get(), part, segment.offset));
+    }
+    std::fill(part.begin() + static_cast<ptrdiff_t>(got), part.end(), uint8_t{0});
+  }
+  return ByteSpan(buffer);
+}
+
+bool Transfer::can_note(const wire::DeltaBlock& block) const {
+  if (!may_note_ || block.offset != noted_end_ || block.segments.size() != 1 ||
+      block.segments[0].offset != block.offset) {
+    return false;
+  }
+  const auto basis = bases_.find(block.segments[0].basis);
+  return basis && (*basis)->is_target;
+}
+
+Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
+                                                  ByteSpan literals) {
+  Bytes plain;
+  if (block.coding == wire::kZstd) {
+    uint64_t size = 0;
+    for (const wire::Segment& segment : block.segments) {
+      size += segment.basis == wire::kLiteral ? segment.size : 0;
+    }
+    if (size > wire::kBlockSize) {
+      return fail_os(EINVAL, "segments");
+    }
+    CPAWAY_ASSIGN(plain, delta::decompress(literals, size));
+    literals = plain;
+  } else if (block.coding != wire::kPlain) {
+    return fail_os(EINVAL, "coding");
+  }
+  CPAWAY_ASSIGN(const ByteSpan bytes, assemble(block, literals));
+  const wire::Block::Answer answer{block.offset, block.size, hash::block_hash(bytes)};
+  if (answer.hash != block.hash) {
+    return answer;
+  }
+  if (can_note(block)) {
+    noted_.push_back({block.offset, block.size, block.hash});
+    noted_end_ += block.size;
+    extend_digest(block.offset, bytes);
+    return answer;
+  }
+  CPAWAY_TRY(make_copies());
+  const bool is_there = block.segments.size() == 1 &&
+                        block.segments[0].basis == wire::kStagingBasis &&
+                        block.segments[0].offset == block.offset;
+  if (is_there) {
+    reset_digest_above(block.offset);
+    extend_digest(block.offset, bytes);
+    return answer;
+  }
+  return store(block.offset, block.hash, bytes);
+}
+
+// Makes the staging file, and gives it what was only noted so far.
+Status Transfer::make_copies() {
+  may_note_ = false;
+  CPAWAY_TRY(file_.ensure());
+  if (noted_.empty()) {
+    return {};
+  }
+  const auto old = bases_.target();
+  std::vector<uint8_t> buffer(wire::kBlockSize);
+  for (const Noted& noted : std::exchange(noted_, {})) {
+    const std::span<uint8_t> bytes = std::span(buffer).first(noted.size);
+    CPAWAY_ASSIGN(const size_t got, read_range(old->fd.get(), bytes, noted.offset));
+    if (got != bytes.size() || hash::block_hash(bytes) != noted.hash) {
+      return fail(Errc::conflict, concat(path_, " was changed by someone else"));
+    }
+    CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), bytes, noted.offset));
+    if (hash::block_hash(read) != noted.hash) {
+      return fail(Errc::verify, path_);
+    }
+  }
+  return {};
+}
+
+Result<Bytes> Transfer::read(uint64_t offset, uint32_t size) {
+  CPAWAY_TRY(make_copies());
+  return read_at(file_.fd(), offset, size);
+}
+
+Status Transfer::truncate(uint64_t size) {
+  CPAWAY_TRY(make_copies());
+  reset_digest_above(size);
+  return truncate_fd(file_.fd(), size);
+}
+
+Result<wire::TransferStatus::Answer> Transfer::status() const {
+  struct stat st {};
+  if (file_.fd() >= 0 && ::fstat(file_.fd(), &st) != 0) {
+    return fail_os(errno, path_);
+  }
+  return wire::TransferStatus::Answer{path_, bytes_received_, bytes_acknowledged_,
+                                      static_cast<uint64_t>(st.st_size), bytes_hashed_};
+}
+
+Bases::Pointer Transfer::identical_to(uint64_t size) const {
+  auto old = bases_.target();
+  if (!may_note_ || old == nullptr || noted_end_ != size || old->attr.size != size) {
+    return nullptr;
+  }
+  const auto now = read_attr(old->fd.get());
+  return now && is_same_version(*now, old->attr) ? old : nullptr;
+}
+
+Result<hash::Sha256Value> Transfer::finish(uint64_t size) {
+  CPAWAY_TRY(truncate(size));
+  CPAWAY_ASSIGN(bytes_hashed_, digest_range(file_.fd(), bytes_hashed_, size, digest_));
+  if (bytes_hashed_ != size) {
+    return fail_os(EIO, "the staging file was cut by someone else");
+  }
+  return digest_.value();
+}
+
+void Transfer::reset_digest_above(uint64_t offset) {
+  if (offset < bytes_hashed_) {
+    digest_ = hash::Sha256();
+    bytes_hashed_ = 0;
+  }
+}
+
+}  // namespace cpaway::agent
