@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "engine/base/mutex.h"
 
@@ -25,6 +26,14 @@ class HandleTable {
     const MutexLock lock(mutex_);
     const auto found = handles_.find(number);
     return found == handles_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] std::vector<Ptr> all() const CPAWAY_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    std::vector<Ptr> all;
+    for (const auto& [number, handle] : handles_) {
+      all.push_back(handle);
+    }
+    return all;
   }
   [[nodiscard]] Ptr take(uint64_t number) CPAWAY_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);

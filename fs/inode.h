@@ -40,10 +40,11 @@ using StagedUse = std::shared_ptr<const void>;
 // A new version that is being written and is not committed yet.
 struct Staged {
   std::shared_ptr<upload::Upload> upload;
-  wire::Placement placement;          // what commit will set; its path is filled in then
-  bool is_new = false;                // the name does not exist on the remote host
-  bool committing = false;            // writes wait for the end of it
-  uint32_t uses = 0;                  // operations under way on it, which its commit waits for
+  wire::Placement placement;  // what commit will set; its path is filled in then
+  bool is_new = false;        // the name does not exist on the remote host
+  bool replaces = false;      // a program has unlinked the old version, which is still there
+  bool committing = false;    // writes wait for the end of it
+  uint32_t uses = 0;          // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit
   bool unlinked = false;              // nothing to commit to: lives until the last close
   bool abandoned = false;             // its program was killed: given up at the last close

@@ -81,14 +81,16 @@ class FuseLog {
 
 class FuseMount : public Mount {
  public:
-  FuseMount(const Options& options, client::Requester& agent, const wire::Hello::Answer& hello)
-      : vfs_(options, agent, hello, notifier_), context_{vfs_, interrupts_} {}
+  FuseMount(const Options& options, client::Requester& agent, upload::Journal& journal,
+            const wire::Hello::Answer& hello)
+      : vfs_(options, agent, journal, hello, notifier_), context_{vfs_, interrupts_} {}
   ~FuseMount() override { end_session(); }
 
   Status start(const Options& options);
   Status run() override;
   void stop() override;
   MountReport report() override { return vfs_.report(); }
+  void reopen(client::Requester& agent) override { vfs_.reopen(agent); }
 
  private:
   void end_session();
@@ -175,8 +177,9 @@ void FuseMount::end_session() {
 }  // namespace
 
 Result<std::unique_ptr<Mount>> Mount::create(const Options& options, client::Requester& agent,
+                                             upload::Journal& journal,
                                              const wire::Hello::Answer& hello) {
-  auto mount = std::make_unique<FuseMount>(options, agent, hello);
+  auto mount = std::make_unique<FuseMount>(options, agent, journal, hello);
   CPAWAY_TRY(mount->start(options));
   return std::unique_ptr<Mount>(std::move(mount));
 }

@@ -37,6 +37,9 @@ struct DirStream {
   std::vector<wire::DirEntry> entries CPAWAY_GUARDED_BY(mutex);  // "." and ".." are the first
   bool complete CPAWAY_GUARDED_BY(mutex) = false;
   bool restart CPAWAY_GUARDED_BY(mutex) = false;  // rewinddir: the next page is the first again
+  // The agent lists from the start again, after a lost connection: entries that are here already
+  // are passed over.
+  bool is_reopened CPAWAY_GUARDED_BY(mutex) = false;
 };
 
 }  // namespace cpaway::fs

@@ -25,6 +25,7 @@ struct Options {
   std::optional<uint32_t> gid;
   std::optional<uint32_t> umask;        // bits taken from every mode shown
   uint64_t window_size = 64ULL << 20U;  // bytes between programs and the agent, per mount
+  bool compress = true;                 // zstd where it pays
   int verify_retries = 3;               // how often a block with a wrong hash is sent again
   // Programs whose death by a signal does not commit (names as in /proc/PID/comm).
   std::vector<std::string> copying_programs = {"cp", "mv", "install", "rsync", "scp", "dd"};

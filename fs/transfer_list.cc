@@ -1,12 +1,38 @@
 #include "fs/transfer_list.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "fs/attr_map.h"
+
 namespace cpaway::fs {
+namespace {
+
+int64_t wall_ms() {
+  const wire::Time now = now_time();
+  return now.seconds * 1000 + now.nanoseconds / 1'000'000;
+}
+
+upload::TransferRecord record_of(const TransferReport& report, int64_t started_ms) {
+  upload::TransferRecord record;
+  record.path = report.path;
+  record.state = report.state;
+  record.error = report.error;
+  record.size = report.size;
+  record.bytes_written = report.bytes_written;
+  record.bytes_sent = report.bytes_sent;
+  record.bytes_matched = report.bytes_matched;
+  record.bytes_resumed = report.bytes_resumed;
+  record.started_ms = started_ms;
+  record.ended_ms = wall_ms();
+  return record;
+}
+
+}  // namespace
 
 void TransferList::start(const std::shared_ptr<upload::Upload>& upload, std::string path) {
   const MutexLock lock(mutex_);
-  running_[upload.get()] = Running{upload, std::move(path), false};
+  running_[upload.get()] = Running{upload, std::move(path), false, wall_ms()};
 }
 
 void TransferList::committing(const upload::Upload& upload, std::string path) {
@@ -25,6 +51,10 @@ TransferReport TransferList::report_of(const Running& running) {
   report.bytes_written = running.upload->progress().written;
   report.bytes_sent = running.upload->progress().sent;
   report.bytes_acknowledged = running.upload->progress().acknowledged;
+  report.bytes_matched = running.upload->progress().matched;
+  report.bytes_resumed = running.upload->progress().resumed;
+  const int64_t elapsed_ms = std::max<int64_t>(wall_ms() - running.started_ms, 1);
+  report.bytes_per_second = report.bytes_written * 1000 / static_cast<uint64_t>(elapsed_ms);
   report.state = running.committing ? "committing" : "writing";
   return report;
 }
@@ -36,6 +66,7 @@ void TransferList::finish(const upload::Upload& upload, const Result<wire::Commi
     return;
   }
   TransferReport report = report_of(found->second);
+  const int64_t started_ms = found->second.started_ms;
   running_.erase(found);
   if (answer) {
     report.state = "committed";
@@ -47,6 +78,11 @@ void TransferList::finish(const upload::Upload& upload, const Result<wire::Commi
     report.state = answer.error().code == Errc::cancelled ? "cancelled" : "failed";
     report.error = answer.error().to_string();
   }
+  upload::TransferRecord record = record_of(report, started_ms);
+  if (answer && answer->sha256 != hash::Sha256Value{}) {
+    record.sha256 = answer->sha256;
+  }
+  journal_.record(std::move(record));
   recent_.push_front(std::move(report));
   if (recent_.size() > kMaxRecent) {
     recent_.pop_back();

@@ -8,14 +8,17 @@ namespace {
 constexpr size_t kWorkers = 2;
 }  // namespace
 
-Vfs::Vfs(const Options& options, client::Requester& agent, const wire::Hello::Answer& hello,
-         Notifier& notifier)
+Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& journal,
+         const wire::Hello::Answer& hello, Notifier& notifier)
     : options_(options),
       agent_(agent),
+      journal_(journal),
       notifier_(notifier),
       map_(options, hello.uid, hello.gid, getuid(), getgid()),
       inodes_(hello.root),
+      transfers_(journal),
       window_(options.window_size),
+      pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); }),
       workers_("cpaway-work", kWorkers) {}
 
 Vfs::~Vfs() = default;

@@ -25,6 +25,7 @@
 #include "fs/mount.h"
 #include "fs/notifier.h"
 #include "fs/open_file.h"
+#include "fs/pending_unlinks.h"
 #include "fs/reply.h"
 #include "fs/transfer_list.h"
 
@@ -32,9 +33,9 @@ namespace cpaway::fs {
 
 class Vfs {
  public:
-  // `agent` and `notifier` outlive it.
-  Vfs(const Options& options, client::Requester& agent, const wire::Hello::Answer& hello,
-      Notifier& notifier);
+  // `agent`, `journal` and `notifier` outlive it.
+  Vfs(const Options& options, client::Requester& agent, upload::Journal& journal,
+      const wire::Hello::Answer& hello, Notifier& notifier);
   ~Vfs();
   Vfs(const Vfs&) = delete;
   Vfs& operator=(const Vfs&) = delete;
@@ -77,6 +78,8 @@ class Vfs {
   void setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteSpan value, int flags);
   void removexattr(const Reply& reply, uint64_t id, std::string_view name);
 
+  // Opens again at a new agent what is open on the mount (vfs_reopen.cc).
+  void reopen(client::Requester& agent);
   // Commits or gives up what is still staged, as at the last close, and waits for it.
   void drain(int64_t timeout_ms);
   [[nodiscard]] MountReport report();
@@ -113,12 +116,22 @@ class Vfs {
   template <class Request>
   void make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
                   const Request& request);
-  void unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
-                     const InodePtr& inode);
+  void rename_remote_file(const InodePtr& source, const std::string& new_path);
   void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
                      const InodePtr& to, const std::string& new_name, unsigned flags);
   void forget_attr(const InodePtr& inode);
   void hold_open(const InodePtr& inode);
+
+  // ---- unlink (vfs_unlink.cc)
+  void unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
+                    const std::string& name);
+  void unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                     const InodePtr& inode);
+  [[nodiscard]] bool may_delay(const wire::Attr& parent, const wire::Attr& attr) const;
+  void delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
+                    const std::string& name, const wire::Attr& attr);
+  void carry_out(const PendingUnlink& pending);
+  [[nodiscard]] bool is_copying(pid_t caller) const;
 
   // ---- open files (vfs_open.cc)
   [[nodiscard]] uint32_t next_handle() { return next_handle_++; }
@@ -186,6 +199,8 @@ class Vfs {
   };
   [[nodiscard]] InodePtr intern_listed(const DirStream& stream, const wire::DirEntry& entry,
                                        wire::Attr& shown);
+  void add_entries(DirStream& stream, std::vector<wire::DirEntry> entries)
+      CPAWAY_REQUIRES(stream.mutex);
   void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)
       CPAWAY_REQUIRES(stream.mutex);
 
@@ -196,6 +211,7 @@ class Vfs {
 
   const Options options_;
   client::Requester& agent_;
+  upload::Journal& journal_;
   Notifier& notifier_;
   const AttrMap map_;
   InodeTable inodes_;
@@ -204,6 +220,7 @@ class Vfs {
   TransferList transfers_;
   std::atomic<uint32_t> next_handle_{1};
   upload::Window window_;
+  PendingUnlinks pending_unlinks_;
 
   Mutex drain_mutex_;
   CondVar drained_;  // a commit has ended

@@ -45,10 +45,7 @@ void Vfs::end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& 
 }
 
 bool Vfs::killed_while_copying(pid_t caller) const {
-  const std::string name = program_name(caller);
-  return std::find(options_.copying_programs.begin(), options_.copying_programs.end(), name) !=
-             options_.copying_programs.end() &&
-         killed_by_signal(caller);
+  return is_copying(caller) && killed_by_signal(caller);
 }
 
 bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
@@ -218,8 +215,9 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     notifier_.invalidate_inode(inode->id, false);
   } else {
     log::warning("not committed: ", answer.error().to_string());
-    staged.upload->cancel();
-    if (staged.is_new) {
+    // A lost connection leaves what has arrived to the next upload.
+    staged.upload->cancel(is_retryable(answer.error()));
+    if (staged.is_new || staged.replaces) {
       vanish(inode);
     } else {
       notifier_.invalidate_inode(inode->id, true);
@@ -244,9 +242,9 @@ void Vfs::abandon(const InodePtr& inode) {
     inode->attr_deadline_ms = 0;
     ++inode->change_count;
   }
-  staged->upload->cancel();
+  staged->upload->cancel(!staged->unlinked);
   transfers_.finish(*staged->upload, fail(Errc::cancelled, "given up"));
-  if (staged->is_new) {
+  if (staged->is_new || staged->replaces) {
     vanish(inode);
   } else {
     notifier_.invalidate_inode(inode->id, true);
@@ -322,6 +320,7 @@ bool Vfs::is_committing() const {
 }
 
 void Vfs::drain(int64_t timeout_ms) {
+  pending_unlinks_.flush();
   for (const InodePtr& inode : inodes_.all()) {
     abandon(inode);
   }

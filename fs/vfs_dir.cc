@@ -92,11 +92,7 @@ void Vfs::fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& strea
                  bool more = false;
                  {
                    const MutexLock lock(stream->mutex);
-                   for (wire::DirEntry& entry : answer->entries) {
-                     if (valid_name(entry.name)) {
-                       stream->entries.push_back(std::move(entry));
-                     }
-                   }
+                   add_entries(*stream, std::move(answer->entries));
                    stream->complete = answer->end;
                    if (stream->complete) {
                      add_staged_entries(*stream);
@@ -109,6 +105,21 @@ void Vfs::fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& strea
                    reply_page(reply, stream, offset, size, plus);
                  }
                });
+}
+
+void Vfs::add_entries(DirStream& stream, std::vector<wire::DirEntry> entries) {
+  std::unordered_set<std::string> listed;
+  if (stream.is_reopened) {
+    for (const wire::DirEntry& entry : stream.entries) {
+      listed.insert(entry.name);
+    }
+  }
+  for (wire::DirEntry& entry : entries) {
+    if (valid_name(entry.name) && !listed.contains(entry.name) &&
+        !pending_unlinks_.contains(*stream.inode, entry.name)) {
+      stream.entries.push_back(std::move(entry));
+    }
+  }
 }
 
 // Files that are being created are in no listing of the agent's yet.

@@ -184,6 +184,10 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
   if (!path) {
     return;
   }
+  if (pending_unlinks_.contains(*parent, name)) {
+    reply.error(ENOENT);  // not remembered by the kernel: it may be another's next moment
+    return;
+  }
   uint64_t change_count = 0;
   if (const InodePtr known = inodes_.find(*parent, name)) {
     if (auto attr = known_attr(known)) {
@@ -333,12 +337,20 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
       reply.error(ESTALE);
       return;
     }
+    wire::Attr before;
+    {
+      const MutexLock lock(inode->mutex);
+      before = inode->attr;
+    }
     forget_attr(inode);
     client::call(agent_, wire::SetAttrRequest{*target, change},
-                 [this, reply, inode](const Result<wire::Attr>& attr) {
+                 [this, reply, inode, before, path = target->path](const Result<wire::Attr>& attr) {
                    if (!attr) {
                      reply.error(attr.error());
                      return;
+                   }
+                   if (S_ISREG(attr->mode) && attr->size == before.size) {
+                     journal_.rekey(upload::key_of(before), {upload::key_of(*attr), path});
                    }
                    {
                      const MutexLock lock(inode->mutex);

@@ -12,6 +12,7 @@ namespace cpaway::fs {
 template <class Request>
 void Vfs::make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
                      const Request& request) {
+  pending_unlinks_.flush(*parent, name);
   client::call(agent_, request,
                [this, reply, parent, name = std::string(name)](const Result<wire::Attr>& attr) {
                  forget_attr(parent);
@@ -57,6 +58,7 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
   if (!path) {
     return;
   }
+  pending_unlinks_.flush(*parent, name);
   commit(inode, false,
          [this, reply, inode, parent, path, name = std::string(name)](const Status& committed) {
            const auto target = target_of(inode);
@@ -77,68 +79,6 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
          });
 }
 
-void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) {
-  const InodePtr parent = find_inode(reply, parent_id);
-  if (!parent) {
-    return;
-  }
-  const InodePtr inode = inodes_.find(*parent, name);
-  if (!inode) {
-    unlink_remote(reply, parent, std::string(name), nullptr);
-    return;
-  }
-  when_settled(inode,
-               [this, reply, parent, inode, name = std::string(name)](const StagedUse& /*use*/) {
-                 bool local_only = false;
-                 {
-                   const MutexLock lock(inode->mutex);
-                   if (inode->staged) {
-                     local_only = inode->staged->is_new;
-                     inode->staged->unlinked = true;
-                   }
-                   ++inode->change_count;
-                 }
-                 if (local_only) {
-                   inodes_.remove_name(*parent, name);
-                   reply.ok();
-                   return;
-                 }
-                 unlink_remote(reply, parent, name, inode);
-               });
-}
-
-void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
-                        const InodePtr& inode) {
-  const auto path = find_path(reply, parent, name);
-  if (!path) {
-    return;
-  }
-  if (inode) {
-    hold_open(inode);
-  }
-  client::call(agent_, wire::Unlink{*path},
-               [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
-                 forget_attr(parent);
-                 if (answer) {
-                   inodes_.remove_name(*parent, name);
-                 }
-                 if (inode) {
-                   const MutexLock lock(inode->mutex);
-                   inode->attr_deadline_ms = 0;
-                   if (answer) {
-                     inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
-                   } else if (inode->staged) {
-                     inode->staged->unlinked = false;
-                   }
-                 }
-                 if (answer) {
-                   reply.ok();
-                 } else {
-                   reply.error(answer.error());
-                 }
-               });
-}
-
 void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
@@ -147,6 +87,7 @@ void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   }
   // Files that are only staged are in it as much as the agent's.
   if (const InodePtr inode = inodes_.find(*parent, name)) {
+    pending_unlinks_.flush(*inode);
     for (const auto& [child_name, child] : inodes_.children(*inode)) {
       const MutexLock lock(child->mutex);
       if (child->staged && child->staged->is_new && !child->staged->abandoned) {
@@ -180,6 +121,7 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
     reply.error(EPERM);
     return;
   }
+  pending_unlinks_.flush();
   const auto go_on = [this, reply, from, to, name = std::string(name),
                       new_name = std::string(new_name), flags](const Status& committed) {
     if (!committed) {
@@ -227,7 +169,7 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
     hold_open(target);
   }
   client::call(agent_, wire::Rename{*old_path, *new_path, flags},
-               [this, reply, from, to, name, new_name, target, source,
+               [this, reply, from, to, name, new_name, new_path, target, source,
                 exchange](const Result<wire::Empty>& answer) {
                  forget_attr(from);
                  forget_attr(to);
@@ -236,6 +178,7 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
                    return;
                  }
                  if (source) {
+                   rename_remote_file(source, *new_path);
                    forget_attr(source);
                  }
                  if (target && target != source && !exchange) {
@@ -247,6 +190,24 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
                  }
                  inodes_.rename(from, name, to, new_name, exchange);
                  reply.ok();
+               });
+}
+
+// Renaming changes ctime: what the journal knows of the file must be found by the new one.
+void Vfs::rename_remote_file(const InodePtr& source, const std::string& new_path) {
+  wire::Attr before;
+  {
+    const MutexLock lock(source->mutex);
+    before = source->attr;
+  }
+  if (!S_ISREG(before.mode)) {
+    return;
+  }
+  client::call(agent_, wire::GetAttr{wire::Target{0, new_path}},
+               [this, before, new_path](const Result<wire::Attr>& now) {
+                 if (now && now->ino == before.ino && now->size == before.size) {
+                   journal_.rekey(upload::key_of(before), {upload::key_of(*now), new_path});
+                 }
                });
 }
 

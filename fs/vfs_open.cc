@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 
 #include "engine/base/log.h"
@@ -27,10 +29,27 @@ bool same_content(const wire::Attr& a, const wire::Attr& b) {
   return a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime && a.ino == b.ino;
 }
 
+// The file that a name like ".name.AbC123" is a temporary one of (rsync, mktemp); "" where there is
+// none.
+std::string original_of(const std::string& name) {
+  constexpr size_t kSuffix = 7;
+  if (name.size() < kSuffix + 2 || name.front() != '.' || name[name.size() - kSuffix] != '.') {
+    return {};
+  }
+  const bool random = std::all_of(name.end() - (kSuffix - 1), name.end(),
+                                  [](unsigned char c) { return std::isalnum(c) != 0; });
+  return random ? name.substr(1, name.size() - kSuffix - 1) : std::string();
+}
+
 }  // namespace
 
 upload::Context Vfs::upload_context() {
-  return {agent_, workers_, window_, options_.verify_retries};
+  return {agent_,
+          workers_,
+          window_,
+          journal_,
+          options_.verify_retries,
+          options_.compress ? upload::Compress::automatic : upload::Compress::off};
 }
 
 std::shared_ptr<OpenFile> Vfs::find_file(const Reply& reply, uint64_t handle) {
@@ -167,7 +186,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   }
   const auto file = add_open_file(inode, true);
   file->touched = true;
-  auto upload = upload::Upload::create(upload_context(), *path);
+  auto upload = upload::Upload::create(upload_context(), *path, {upload::key_of(attr), {}});
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
@@ -265,8 +284,16 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     reply.error(error);
     return;
   }
+  const auto replaced = pending_unlinks_.claim(*parent, name, reply.caller());
+  pending_unlinks_.flush(*parent, name);  // of another program
+  upload::Hints hints;
+  if (replaced) {
+    hints.old_version = replaced->version;
+  } else if (const std::string original = original_of(name); !original.empty()) {
+    hints.similar_path = inodes_.path(*parent, original).value_or("");
+  }
   const InodePtr inode = inodes_.create(parent, name);
-  auto upload = upload::Upload::create(upload_context(), *path);
+  auto upload = upload::Upload::create(upload_context(), *path, std::move(hints));
   transfers_.start(upload, *path);
   wire::Attr attr;
   attr.mode = S_IFREG | (mode & 07777U);
@@ -278,7 +305,9 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
-    stage(*inode, std::move(upload), true, (info.flags & O_EXCL) != 0);
+    stage(*inode, std::move(upload), !replaced, (info.flags & O_EXCL) != 0 && !replaced);
+    inode->staged->replaces = replaced.has_value();
+    inode->staged->placement.fresh = replaced.has_value();
   }
   forget_attr(parent);
   const auto file = add_open_file(inode, true);

@@ -1,10 +1,15 @@
 #include "engine/upload/block_sender.h"
 
+#include <cerrno>
 #include <utility>
 
 #include "engine/base/log.h"
 
 namespace cpaway::upload {
+
+bool is_lost(const Error& error) {
+  return error.code == Errc::connection_lost || (error.code == Errc::os && error.os_errno == EBADF);
+}
 
 void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event finished) {
   if (error_) {
@@ -20,17 +25,21 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
         });
     return;
   }
-  InFlight in_flight{std::move(block), {}, 0, std::move(finished)};
+  InFlight in_flight{std::move(block), {}, 0, false, std::move(finished)};
   in_flight.hash = hash::block_hash(*in_flight.block.data);
   const uint64_t offset = in_flight.block.offset;
   const auto [at, inserted] = in_flight_.emplace(offset, std::move(in_flight));
-  transmit(owner, at->second);
+  if (!held_) {
+    transmit(owner, at->second);
+  }
 }
 
-void BlockSender::transmit(const std::shared_ptr<void>& owner, const InFlight& block) {
-  progress_.sent += block.block.data->size();
+void BlockSender::transmit(const std::shared_ptr<void>& owner, InFlight& block) {
+  block.sent = true;
+  wire::Frame frame = pack_(block.block, block.hash);
+  progress_.sent += block.block.delta ? frame.size() : block.block.data->size();
   const uint64_t offset = block.block.offset;
-  agent_.submit(pack_(offset, block.hash, block.block.data), client::Priority::bulk,
+  agent_.submit(std::move(frame), client::Priority::bulk,
                 [this, owner, offset](Result<wire::Incoming> incoming) {
                   strand_.post([this, owner, offset, hash = open_(std::move(incoming))]() mutable {
                     on_answer(owner, offset, std::move(hash));
@@ -42,26 +51,70 @@ void BlockSender::on_answer(const std::shared_ptr<void>& owner, uint64_t offset,
                             Result<hash::BlockHash> hash) {
   const auto found = in_flight_.find(offset);
   InFlight& block = found->second;
+  if (!hash && lost_ && !error_ && is_lost(hash.error())) {
+    block.sent = false;
+    if (!std::exchange(held_, true)) {
+      lost_();
+    }
+    return;
+  }
   if (!hash) {
     fail_with(std::move(hash).error());
   } else if (*hash == block.hash) {
-    progress_.acknowledged += block.block.data->size();
-  } else if (!error_) {
-    if (block.tries < verify_retries_) {
-      ++block.tries;
-      log::warning("block at ", offset, " was damaged on its way to the disk: sent again");
-      transmit(owner, block);
-      return;
-    }
-    fail_with(make_error(Errc::verify, concat("block at ", offset, " is damaged after ",
-                                              block.tries + 1, " attempts")));
+    count_acknowledged(block);
+  } else if (!error_ && try_again(owner, block)) {
+    return;
   }
-  const Event finished = std::move(block.finished);
-  in_flight_.erase(found);
+  finish(found);
+}
+
+bool BlockSender::try_again(const std::shared_ptr<void>& owner, InFlight& block) {
+  if (block.block.delta) {
+    log::debug("block at ", block.block.offset, ": the basis holds something else");
+    block.block.delta = nullptr;
+  } else if (block.tries < verify_retries_) {
+    ++block.tries;
+    log::warning("block at ", block.block.offset,
+                 " was damaged on its way to the disk: sent again");
+  } else {
+    fail_with(make_error(Errc::verify, concat("block at ", block.block.offset, " is damaged after ",
+                                              block.tries + 1, " attempts")));
+    return false;
+  }
+  block.sent = false;
+  if (!held_) {
+    transmit(owner, block);
+  }
+  return true;
+}
+
+void BlockSender::count_acknowledged(const InFlight& block) {
+  progress_.acknowledged += block.block.data->size();
+  if (const Delta* delta = block.block.delta.get()) {
+    const bool resumed = delta->segments.front().basis == wire::kStagingBasis;
+    (resumed ? progress_.resumed : progress_.matched) += delta->copied;
+  }
+  if (acknowledged_) {
+    acknowledged_(block.block, block.hash);
+  }
+}
+
+void BlockSender::finish(Blocks::iterator block) {
+  const Event finished = std::move(block->second.finished);
+  in_flight_.erase(block);
   if (finished) {
     finished();
   }
   run_deferred();
+}
+
+void BlockSender::resume(const std::shared_ptr<void>& owner) {
+  held_ = false;
+  for (auto& [offset, block] : in_flight_) {
+    if (!block.sent) {
+      transmit(owner, block);
+    }
+  }
 }
 
 void BlockSender::when_drained(const std::shared_ptr<void>& owner, Event event) {
@@ -98,6 +151,27 @@ void BlockSender::fail_with(Error error) {
   if (!error_) {
     error_ = std::move(error);
   }
+  if (std::exchange(held_, false)) {
+    drop_held();
+  }
+}
+
+// Blocks whose answer is due are dropped when it comes.
+void BlockSender::drop_held() {
+  std::vector<Event> finished;
+  std::erase_if(in_flight_, [&finished](auto& one) {
+    if (one.second.sent) {
+      return false;
+    }
+    finished.push_back(std::move(one.second.finished));
+    return true;
+  });
+  for (const Event& event : finished) {
+    if (event) {
+      event();
+    }
+  }
+  run_deferred();
 }
 
 }  // namespace cpaway::upload

@@ -1,14 +1,19 @@
 // Sends blocks of one file and sees each through to its verified acknowledgement.
 //
-// A block whose read-back hash differs from what was sent is sent again, `verify_retries` times,
-// then the sender fails for good. No two blocks in flight overlap, so that a resent block never
-// undoes a newer one: a block that overlaps waits until what is in flight is acknowledged.
+// A block that is put together from copies is sent as such first; where the agent's copy turns out
+// to hold something else, its bytes are sent. A block whose read-back hash differs from what was
+// sent is sent again, `verify_retries` times, then the sender fails for good. No two blocks in
+// flight overlap, so that a resent block never undoes a newer one: a block that overlaps waits
+// until what is in flight is acknowledged.
+//
+// When the connection is lost, blocks are held back until the owner says resume().
 //
 // Everything runs on the owner's strand. The owner keeps the sender alive while it has blocks in
 // flight (the callbacks hold the owner).
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,9 +27,18 @@
 
 namespace cpaway::upload {
 
+// How to put a block together from what the agent has.
+struct Delta {
+  std::vector<wire::Segment> segments;
+  uint8_t coding = wire::kPlain;
+  SharedBytes literals;  // coded; null where there are none
+  uint64_t copied = 0;   // bytes of the block that are not literal
+};
+
 struct Extent {
   uint64_t offset = 0;
   SharedBytes data;
+  std::shared_ptr<const Delta> delta;  // null: sent as it is
 
   [[nodiscard]] uint64_t end() const { return offset + data->size(); }
 };
@@ -32,16 +46,23 @@ struct Extent {
 // Counters for status; any thread reads them. Bytes of blocks.
 struct Progress {
   std::atomic<uint64_t> written{0};       // by the program
-  std::atomic<uint64_t> sent{0};          // resent ones counted again
+  std::atomic<uint64_t> sent{0};          // of content, coded; resent ones counted again
   std::atomic<uint64_t> acknowledged{0};  // verified
+  std::atomic<uint64_t> matched{0};       // of these, copied from a basis
+  std::atomic<uint64_t> resumed{0};       // of these, found in the staging file
 };
+
+// The agent that knew the transfer or handle has gone, whether or not we had noticed.
+[[nodiscard]] bool is_lost(const Error& error);
 
 class BlockSender {
  public:
   // Turns a block into a request, and the answer into the hash that was read back.
-  using Pack = std::function<wire::Frame(uint64_t offset, const hash::BlockHash&, SharedBytes)>;
+  using Pack = std::function<wire::Frame(const Extent&, const hash::BlockHash&)>;
   using Open = std::function<Result<hash::BlockHash>(Result<wire::Incoming>)>;
   using Event = std::function<void()>;
+  // A block has been acknowledged; not called for one that was dropped.
+  using Acknowledged = std::function<void(const Extent&, const hash::BlockHash&)>;
 
   BlockSender(client::Requester& agent, Strand strand, int verify_retries, Progress& progress,
               Pack pack, Open open)
@@ -52,16 +73,23 @@ class BlockSender {
         pack_(std::move(pack)),
         open_(std::move(open)) {}
 
+  void set_acknowledged(Acknowledged acknowledged) { acknowledged_ = std::move(acknowledged); }
+  // Called once when a connection is lost under blocks; without it that is a failure.
+  void set_lost(Event lost) { lost_ = std::move(lost); }
+
   // `owner` is kept alive until the block is acknowledged. Dropped once failed. `finished`, where
   // there is one, runs when the block is acknowledged or dropped.
   void send(const std::shared_ptr<void>& owner, Extent block, Event finished = nullptr);
   // Runs `event` when nothing is in flight any more, or it failed: at once where that is so now.
   // Events run in order, and blocks sent after one wait for it.
   void when_drained(const std::shared_ptr<void>& owner, Event event);
+  // Holds blocks back, as after a lost connection, and sends all that are not acknowledged.
+  void hold() { held_ = true; }
+  void resume(const std::shared_ptr<void>& owner);
 
   [[nodiscard]] bool idle() const { return in_flight_.empty() && deferred_.empty(); }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
-  // Records the first error; later blocks are dropped.
+  // Records the first error; later blocks are dropped, and so are those held back.
   void fail_with(Error error);
   // Forgets the error, once nothing is in flight: the next block is sent again.
   void clear_error() { error_.reset(); }
@@ -71,10 +99,18 @@ class BlockSender {
     Extent block;
     hash::BlockHash hash{};
     int tries = 0;
+    bool sent = false;  // its answer is due
     Event finished;
   };
-  void transmit(const std::shared_ptr<void>& owner, const InFlight& block);
+  using Blocks = std::map<uint64_t, InFlight>;  // by offset
+
+  void transmit(const std::shared_ptr<void>& owner, InFlight& block);
   void on_answer(const std::shared_ptr<void>& owner, uint64_t offset, Result<hash::BlockHash> hash);
+  // True where the block was sent again.
+  [[nodiscard]] bool try_again(const std::shared_ptr<void>& owner, InFlight& block);
+  void count_acknowledged(const InFlight& block);
+  void finish(Blocks::iterator block);
+  void drop_held();
   [[nodiscard]] bool overlaps(const Extent& block) const;
   void run_deferred();
 
@@ -84,9 +120,12 @@ class BlockSender {
   Progress& progress_;
   const Pack pack_;
   const Open open_;
-  std::map<uint64_t, InFlight> in_flight_;  // by offset
+  Acknowledged acknowledged_;
+  Event lost_;
+  Blocks in_flight_;
   std::deque<Event> deferred_;
   bool running_deferred_ = false;
+  bool held_ = false;
   std::optional<Error> error_;
 };
 

@@ -21,8 +21,8 @@ InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle)
       strand_(context.workers),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
-          [handle](uint64_t offset, const hash::BlockHash& hash, SharedBytes data) {
-            return wire::pack(0, wire::Write{handle, offset, hash}, std::move(data));
+          [handle](const Extent& block, const hash::BlockHash& hash) {
+            return wire::pack(0, wire::Write{handle, block.offset, hash}, block.data);
           },
           open_write_answer) {}
 
@@ -44,7 +44,7 @@ void InPlaceWriter::on_write(uint64_t offset, Bytes data) {
   held->hold(data.size());
   held->bytes = std::move(data);
   const auto self = shared_from_this();
-  sender_.send(self, Extent{offset, SharedBytes(held, &held->bytes)},
+  sender_.send(self, Extent{offset, SharedBytes(held, &held->bytes), nullptr},
                [raw = this] { --raw->pending_; });
 }
 

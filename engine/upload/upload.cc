@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/delta/chunker.h"
 
 namespace cpaway::upload {
 namespace {
@@ -12,15 +13,22 @@ using wire::kBlockSize;
 
 // Fields of a put_file or commit, beyond the path and the block itself, must leave room.
 constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
+constexpr uint64_t kUnknown = UINT64_MAX;
 
 uint32_t next_transfer_id() {
   static std::atomic<uint32_t> next{1};
   return next++;
 }
 
-wire::Frame pack_block(uint32_t transfer, uint64_t offset, const hash::BlockHash& hash,
-                       SharedBytes data) {
-  return wire::pack(0, wire::Block{transfer, offset, hash}, std::move(data));
+wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
+  const auto size = static_cast<uint32_t>(block.data->size());
+  if (block.delta == nullptr) {
+    return wire::pack(0, wire::Block{transfer, block.offset, hash}, block.data);
+  }
+  return wire::pack(0,
+                    wire::DeltaBlock{transfer, block.offset, size, hash, block.delta->coding,
+                                     block.delta->segments},
+                    block.delta->literals);
 }
 
 Result<hash::BlockHash> open_ack(Result<wire::Incoming> incoming) {
@@ -34,26 +42,59 @@ void raise_to(std::atomic<uint64_t>& value, uint64_t floor) {
   }
 }
 
-}  // namespace
-
-std::shared_ptr<Upload> Upload::create(const Context& context, std::string path) {
-  return std::shared_ptr<Upload>(new Upload(context, std::move(path)));
+void add_segment(std::vector<wire::Segment>& segments, const wire::Segment& next) {
+  if (!segments.empty() && segments.back().basis == next.basis) {
+    wire::Segment& last = segments.back();
+    if (next.basis == wire::kLiteral || last.offset + last.size == next.offset) {
+      last.size += next.size;
+      return;
+    }
+  }
+  segments.push_back(next);
 }
 
-Upload::Upload(const Context& context, std::string path)
+}  // namespace
+
+std::shared_ptr<Upload> Upload::create(const Context& context, std::string path, Hints hints) {
+  auto upload = std::shared_ptr<Upload>(new Upload(context, std::move(path), std::move(hints)));
+  upload->sender_.set_lost([raw = upload.get()] { raw->recover(); });
+  upload->sender_.set_acknowledged(
+      [raw = upload.get()](const Extent& block, const hash::BlockHash& hash) {
+        raw->on_acknowledged(block, hash);
+      });
+  return upload;
+}
+
+Upload::Upload(const Context& context, std::string path, Hints hints)
     : context_(context),
       path_(std::move(path)),
       transfer_(next_transfer_id()),
       strand_(context.workers),
+      hints_(std::move(hints)),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
-          [transfer = transfer_](uint64_t offset, const hash::BlockHash& hash, SharedBytes data) {
-            return pack_block(transfer, offset, hash, std::move(data));
+          [transfer = transfer_](const Extent& block, const hash::BlockHash& hash) {
+            return pack_block(transfer, block, hash);
           },
-          open_ack) {}
+          open_ack),
+      bases_(context.agent, strand_, context.journal, transfer_, path_, [this] { go_on(); }) {}
 
-void Upload::post(std::function<void(Upload&)> job) {
-  strand_.post([self = shared_from_this(), job = std::move(job)] { job(*self); });
+void Upload::post(Job job) {
+  strand_.post([self = shared_from_this(), job = std::move(job)]() mutable {
+    if (self->waiting_) {
+      self->queue_.push_back(std::move(job));
+    } else {
+      job(*self);
+    }
+  });
+}
+
+void Upload::run_queued() {
+  while (!waiting_ && !queue_.empty()) {
+    const Job job = std::move(queue_.front());
+    queue_.pop_front();
+    job(*this);
+  }
 }
 
 void Upload::write(uint64_t offset, ByteSpan data, Done done) {
@@ -76,50 +117,50 @@ void Upload::write(uint64_t offset, ByteSpan data, Done done) {
 }
 
 void Upload::on_write(uint64_t offset, Bytes data) {
-  const uint64_t size = data.size();
   if (spent_ || sender_.error()) {
-    context_.window.release(size);
+    context_.window.release(data.size());
     return;
   }
-  if (!tail_ && size == kBlockSize) {
-    // A whole block as the program wrote it: no second copy.
+  if (!prepared_ && hints_.old_version && hints_.old_version->size > kBlockSize) {
+    prepare();  // the next version will be about as large: find out early what can be copied
+  }
+  // What is cut already cannot change any more, and the stream has no holes.
+  const bool follows =
+      tail_ && offset >= tail_start_ + pieces_size_ && offset <= tail_start_ + tail_->bytes.size();
+  if (tail_ && !follows && !cut(true)) {
+    queue_.push_front([offset, copy = std::make_shared<Bytes>(std::move(data))](Upload& self) {
+      self.on_write(offset, std::move(*copy));
+    });
+    return;
+  }
+  if (!tail_) {
     start_tail(offset);
-    tail_->bytes = std::move(data);
-    tail_->hold(size);
-    seal_tail();
-    return;
   }
-  ByteSpan rest(data);
-  while (!rest.empty()) {
-    const bool touches = tail_ && offset >= tail_start_ &&
-                         offset <= tail_start_ + tail_->bytes.size() &&
-                         offset - tail_start_ < kBlockSize;
-    if (!touches) {
-      seal_tail();
-      start_tail(offset);
-    }
-    const uint64_t room = kBlockSize - (offset - tail_start_);
-    const ByteSpan part = rest.first(std::min<uint64_t>(rest.size(), room));
-    append(offset, part);
-    rest = rest.subspan(part.size());
-    offset += part.size();
-    if (tail_->bytes.size() == kBlockSize) {
-      seal_tail();
-    }
+  if (tail_->bytes.empty() && data.size() == kBlockSize) {
+    tail_->hold(data.size());
+    tail_->bytes = std::move(data);  // as the program wrote it: no second copy
+  } else {
+    append(offset, data);
+  }
+  if (tail_->bytes.size() >= kBlockSize) {
+    static_cast<void>(cut(false));  // what comes meanwhile waits as it does
   }
 }
 
 void Upload::start_tail(uint64_t offset) {
+  if (offset != tail_start_) {
+    bases_.restart(offset);
+  }
   tail_ = std::make_shared<WindowBytes>(context_.window);
   tail_start_ = offset;
-  if (init_sent_) {
-    tail_->bytes.reserve(kBlockSize);
+  if (prepared_) {
+    tail_->bytes.reserve(kBlockSize + (kBlockSize >> 2U));
   }
   context_.window.add_holder(this, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
       self->post([](Upload& upload) {
         if (!upload.spent_) {
-          upload.seal_tail();
+          static_cast<void>(upload.cut(true));
         }
       });
     }
@@ -137,27 +178,119 @@ void Upload::append(uint64_t offset, ByteSpan data) {
   tail_->release_surplus();
 }
 
-void Upload::seal_tail() {
+bool Upload::cut(bool at_end) {
   if (!tail_) {
-    return;
+    return true;
   }
-  context_.window.remove_holder(this);
-  send_init();
-  hash_tail();
-  const auto tail = std::exchange(tail_, nullptr);
-  if (!tail->bytes.empty()) {
-    sender_.send(shared_from_this(), Extent{tail_start_, SharedBytes(tail, &tail->bytes)});
+  if (!prepared_) {
+    prepare();
   }
+  for (;;) {
+    if (!is_ready()) {
+      waiting_ = true;
+      wait_at_end_ = at_end;
+      return false;
+    }
+    if (!std::exchange(similar_asked_, true)) {
+      add_similar();
+      continue;
+    }
+    const ByteSpan rest = ByteSpan(tail_->bytes).subspan(pieces_size_);
+    const auto piece = rest.empty() ? std::nullopt : bases_.next(rest, at_end);
+    if (!piece) {
+      break;
+    }
+    if (pieces_size_ + piece->size > kBlockSize) {
+      send_block();
+    }
+    pieces_.push_back(*piece);
+    pieces_size_ += piece->size;
+  }
+  if (at_end && pieces_size_ > 0) {
+    send_block();
+  }
+  return true;
 }
 
-void Upload::hash_tail() {
-  if (tail_start_ < hashed_) {
+// Sends the pieces; what is not cut yet stays.
+void Upload::send_block() {
+  const auto block = std::exchange(tail_, nullptr);
+  const uint64_t offset = std::exchange(tail_start_, tail_start_ + pieces_size_);
+  if (block->bytes.size() > pieces_size_) {
+    tail_ = std::make_shared<WindowBytes>(context_.window);
+    tail_->bytes.reserve(kBlockSize + (kBlockSize >> 2U));
+    block->move_rest(pieces_size_, *tail_);
+  } else {
+    context_.window.remove_holder(this);
+  }
+  hash_block(offset, block->bytes);
+  auto delta = make_delta(block->bytes);
+  keep_chunks(offset, block->bytes);
+  pieces_.clear();
+  pieces_size_ = 0;
+  sender_.send(shared_from_this(),
+               Extent{offset, SharedBytes(block, &block->bytes), std::move(delta)});
+}
+
+// The pieces are the chunks of the new version; those of a staging file are too large for finding
+// anything in the next one.
+void Upload::keep_chunks(uint64_t offset, ByteSpan block) {
+  if (offset != chunked_) {
+    chunked_ = kUnknown;
+    chunks_ = {};
+    return;
+  }
+  const delta::ChunkSizes sizes;
+  for (const delta::Piece& piece : pieces_) {
+    if (piece.size > sizes.max) {
+      static_cast<void>(delta::append_chunks(block.first(piece.size), true, sizes, chunks_));
+    } else {
+      chunks_.push_back({piece.id, piece.size});
+    }
+    block = block.subspan(piece.size);
+  }
+  chunked_ += pieces_size_;
+}
+
+// Null where the block is best sent as it is.
+std::shared_ptr<const Delta> Upload::make_delta(const Bytes& block) {
+  auto delta = std::make_shared<Delta>();
+  Bytes literals;
+  size_t at = 0;
+  for (const delta::Piece& piece : pieces_) {
+    if (piece.source) {
+      add_segment(delta->segments, {bases_.number_of(piece), piece.size, piece.source->offset});
+      delta->copied += piece.size;
+    } else {
+      add_segment(delta->segments, {wire::kLiteral, piece.size, 0});
+      const auto first = block.begin() + static_cast<ptrdiff_t>(at);
+      literals.insert(literals.end(), first, first + static_cast<ptrdiff_t>(piece.size));
+    }
+    at += piece.size;
+  }
+  if (!literals.empty() && context_.compress != Compress::off) {
+    if (auto coded = compressor_.compress(literals)) {
+      delta->coding = wire::kZstd;
+      literals = std::move(*coded);
+    }
+  }
+  if (delta->copied == 0 && delta->coding == wire::kPlain) {
+    return nullptr;
+  }
+  if (!literals.empty()) {
+    delta->literals = std::make_shared<const Bytes>(std::move(literals));
+  }
+  return delta;
+}
+
+void Upload::hash_block(uint64_t offset, ByteSpan bytes) {
+  if (offset < hashed_) {
     sha256_known_ = false;
   }
-  hash_gap(tail_start_);
+  hash_gap(offset);
   if (sha256_known_) {
-    sha256_.update(tail_->bytes);
-    hashed_ += tail_->bytes.size();
+    sha256_.update(bytes);
+    hashed_ += bytes.size();
   }
 }
 
@@ -174,20 +307,20 @@ void Upload::hash_gap(uint64_t to) {
   hashed_ = to;
 }
 
-void Upload::send_init() {
-  if (std::exchange(init_sent_, true)) {
+void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
+  recoveries_ = 0;
+  const auto size = static_cast<uint32_t>(block.data->size());
+  const uint64_t noted_end = noted_.empty() ? 0 : noted_.back().offset + noted_.back().size;
+  const Delta* delta = block.delta.get();
+  if (all_noted_ && delta != nullptr && delta->segments.size() == 1 && block.offset == noted_end &&
+      delta->segments[0].offset == block.offset && bases_.is_target(delta->segments[0].basis)) {
+    noted_.push_back({block.offset, size, hash, delta->segments[0].basis});
     return;
   }
-  // Bulk, as the blocks: it must reach the agent before them.
-  client::call(
-      context_.agent, wire::Init{transfer_, path_},
-      [self = shared_from_this()](Result<wire::Init::Answer> answer) {
-        if (!answer) {
-          self->post(
-              [error = std::move(answer).error()](Upload& upload) { upload.fail_with(error); });
-        }
-      },
-      nullptr, client::Priority::bulk);
+  if (std::exchange(all_noted_, false)) {
+    noted_ = {};
+  }
+  context_.journal.acknowledge(path_, {block.offset, {hash, size}});
 }
 
 void Upload::truncate(uint64_t size, Done done) {
@@ -200,29 +333,35 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
     return;
   }
   const uint64_t end = tail_ ? tail_start_ + tail_->bytes.size() : hashed_;
-  if (!init_sent_ && tail_ && tail_start_ == 0 && size <= end) {
+  if (!prepared_ && tail_ && tail_start_ == 0 && size <= end) {
     tail_->bytes.resize(size);
     tail_->release_surplus();
     done({});
     return;
   }
-  if (size >= end && (!init_sent_ || sha256_known_)) {
+  if (size >= end && (!prepared_ || sha256_known_)) {
     done({});  // longer: the commit's size says so, and a gap reads as zeros
     return;
   }
-  seal_tail();
-  send_init();
+  if (!cut(true)) {
+    queue_.push_front([size, done](Upload& self) { self.on_truncate(size, done); });
+    return;
+  }
+  if (!prepared_) {
+    prepare();
+  }
   // Nothing of the stream's digest survives, but for a start from nothing.
   sha256_ = hash::Sha256();
   hashed_ = 0;
   sha256_known_ = size == 0;
+  chunks_ = {};
+  chunked_ = size == 0 ? 0 : kUnknown;
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), size, done] {
-    client::call(
-        context_.agent, wire::TruncateTransfer{transfer_, size},
-        [self, done](const Result<wire::Empty>& answer) {
-          done(answer ? Status() : Status(fail(answer.error())));
-        },
-        nullptr, client::Priority::bulk);
+    all_noted_ = false;
+    noted_ = {};
+    call_again(wire::TruncateTransfer{transfer_, size}, [done](const Result<wire::Empty>& answer) {
+      done(answer ? Status() : Status(fail(answer.error())));
+    });
   });
 }
 
@@ -241,7 +380,7 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     done(Bytes{});
     return;
   }
-  if (!init_sent_) {
+  if (!prepared_) {
     Bytes out(wanted, 0);
     if (tail_ && offset < tail_start_ + tail_->bytes.size() && offset + wanted > tail_start_) {
       const uint64_t from = std::max(offset, tail_start_);
@@ -252,26 +391,20 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     done(std::move(out));
     return;
   }
-  seal_tail();
+  if (!cut(true)) {
+    queue_.push_front([offset, size, done](Upload& self) { self.on_read(offset, size, done); });
+    return;
+  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), offset, wanted, done] {
-    client::call_bulk(
-        context_.agent, wire::ReadTransfer{transfer_, offset, wanted},
-        [self, wanted, done](const Result<client::WithBulk<wire::Empty>>& answer) {
-          if (!answer) {
-            done(fail(answer.error()));
-            return;
-          }
-          Bytes out(answer->bulk.begin(), answer->bulk.end());
-          out.resize(wanted, 0);  // beyond the staging file's end: a truncation upwards
-          done(std::move(out));
-        },
-        client::Priority::bulk);
+    all_noted_ = false;  // the agent makes the copies, so as to read them
+    noted_ = {};
+    read_transfer(offset, wanted, done);
   });
 }
 
 void Upload::commit(wire::Placement placement, bool durable, CommitDone done) {
-  post([placement = std::move(placement), durable, done = std::move(done)](Upload& self) mutable {
-    self.on_commit(std::move(placement), durable, std::move(done));
+  post([placement = std::move(placement), durable, done = std::move(done)](Upload& self) {
+    self.on_commit(placement, durable, done);
   });
 }
 
@@ -280,11 +413,11 @@ bool Upload::fits_one_message(const wire::Placement& placement) const {
   for (const wire::Xattr& xattr : placement.xattrs) {
     xattr_size += xattr.name.size() + xattr.value.size() + 8;
   }
-  return !init_sent_ && size_ <= kBlockSize && xattr_size <= kMaxXattrsInMessage &&
+  return !prepared_ && size_ <= kBlockSize && xattr_size <= kMaxXattrsInMessage &&
          (!tail_ || tail_start_ == 0);
 }
 
-void Upload::on_commit(wire::Placement placement, bool durable, CommitDone done) {
+void Upload::on_commit(const wire::Placement& placement, bool durable, const CommitDone& done) {
   if (!check([&](Error error) { done(fail(std::move(error))); })) {
     return;
   }
@@ -293,51 +426,55 @@ void Upload::on_commit(wire::Placement placement, bool durable, CommitDone done)
       start_tail(0);
     }
     tail_->bytes.resize(size_, 0);
-    put_file(std::move(placement), durable, 0, std::move(done));
+    put_file(placement, durable, 0, false, done);
     return;
   }
-  seal_tail();
-  send_init();
+  if (!cut(true)) {
+    queue_.push_front(
+        [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); });
+    return;
+  }
+  if (!prepared_) {
+    prepare();
+  }
   hash_gap(size_);
-  sender_.when_drained(shared_from_this(),
-                       [this, self = shared_from_this(), placement = std::move(placement), durable,
-                        done = std::move(done)] { send_commit(placement, durable, done); });
+  sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), placement, durable,
+                                            done] { send_commit(placement, durable, done); });
 }
 
-void Upload::put_file(wire::Placement placement, bool durable, int tries, CommitDone done) {
+void Upload::put_file(wire::Placement placement, bool durable, int tries, bool repeated,
+                      CommitDone done) {
   if (spent_) {
     done(fail(Errc::cancelled, "upload given up"));
     return;
   }
-  wire::PutFile request{hash::sha256(tail_->bytes), durable, placement};
+  const hash::Sha256Value sha256 = hash::sha256(tail_->bytes);
+  wire::PutFile request{sha256, durable, placement};
   progress_.sent += tail_->bytes.size();
   client::call(
       context_.agent, request,
-      [self = shared_from_this(), placement = std::move(placement), durable, tries,
-       done = std::move(done)](Result<wire::CommitAnswer> answer) mutable {
-        self->post([answer = std::move(answer), placement = std::move(placement), durable, tries,
-                    done = std::move(done)](Upload& upload) mutable {
+      [self = shared_from_this(), placement = std::move(placement), durable, tries, repeated,
+       sha256, done = std::move(done)](Result<wire::CommitAnswer> answer) mutable {
+        self->strand_.post([self, answer = std::move(answer), placement = std::move(placement),
+                            durable, tries, repeated, sha256, done = std::move(done)]() mutable {
           if (!answer && answer.error().code == Errc::verify &&
-              tries < upload.context_.verify_retries) {
-            log::warning(upload.path_, " was damaged on its way to the disk: sent again");
-            upload.put_file(std::move(placement), durable, tries + 1, std::move(done));
-            return;
-          }
-          if (answer) {
-            upload.progress_.acknowledged += upload.tail_ ? upload.tail_->bytes.size() : 0;
-            upload.spent_ = true;
+              tries < self->context_.verify_retries) {
+            log::warning(self->path_, " was damaged on its way to the disk: sent again");
+            self->put_file(std::move(placement), durable, tries + 1, repeated, std::move(done));
+          } else if (!answer && answer.error().code == Errc::connection_lost && !self->spent_ &&
+                     self->recoveries_++ < kMaxRecoveries) {
+            self->put_file(std::move(placement), durable, tries, true, std::move(done));
+          } else if (!answer && repeated && answer.error().os_errno == EEXIST) {
+            self->look_for_commit(placement.path, sha256, done);
           } else {
-            upload.fail_with(answer.error());
+            self->end_commit(std::move(answer), placement.path, done);
           }
-          upload.context_.window.remove_holder(&upload);
-          upload.tail_ = nullptr;
-          done(std::move(answer));
         });
       },
       SharedBytes(tail_, &tail_->bytes));
 }
 
-void Upload::send_commit(wire::Placement placement, bool durable, CommitDone done) {
+void Upload::send_commit(const wire::Placement& placement, bool durable, const CommitDone& done) {
   if (!check([&](Error error) { done(fail(std::move(error))); })) {
     return;
   }
@@ -346,50 +483,80 @@ void Upload::send_commit(wire::Placement placement, bool durable, CommitDone don
   request.size = size_;
   if (sha256_known_) {
     request.sha256 = sha256_.value();
+    gone_ = [this, path = placement.path, done] { look_for_commit(path, sha256_.value(), done); };
   }
   request.durable = durable;
-  request.placement = std::move(placement);
-  client::call(
-      context_.agent, request,
-      [self = shared_from_this(), done = std::move(done)](Result<wire::CommitAnswer> answer) {
-        self->post([answer = std::move(answer), done](Upload& upload) mutable {
-          if (answer) {
-            upload.spent_ = true;
-          } else {
-            upload.fail_with(answer.error());
-          }
-          done(std::move(answer));
-        });
-      },
-      nullptr, client::Priority::bulk);
+  request.placement = placement;
+  call_again(request, [this, path = placement.path, done](Result<wire::CommitAnswer> answer) {
+    end_commit(std::move(answer), path, done);
+  });
 }
 
-void Upload::cancel() {
+void Upload::end_commit(Result<wire::CommitAnswer> answer, const std::string& path,
+                        const CommitDone& done) {
+  if (answer) {
+    if (!prepared_) {
+      progress_.acknowledged += tail_ ? tail_->bytes.size() : 0;
+    }
+    spent_ = true;
+    remember(*answer, path);
+  } else {
+    fail_with(answer.error());
+  }
+  context_.window.remove_holder(this);
+  tail_ = nullptr;
+  done(std::move(answer));
+}
+
+void Upload::remember(const wire::CommitAnswer& answer, const std::string& path) {
+  if (!prepared_) {
+    return;
+  }
+  context_.journal.drop_checkpoint(path_);
+  if (chunked_ != size_ || !sha256_known_) {
+    return;
+  }
+  const KnownFile now{key_of(answer.attr), path};
+  if (all_noted_ && hints_.old_version && bases_.knew_target()) {
+    context_.journal.rekey(*hints_.old_version, now);
+  } else {
+    context_.journal.remember({now, answer.sha256, std::move(chunks_)});
+  }
+}
+
+void Upload::cancel(bool keep) {
   failed_ = true;
-  post([](Upload& self) {
-    if (self.spent_) {
+  strand_.post([self = shared_from_this(), keep] {
+    if (self->spent_) {
       return;
     }
-    self.fail_with(make_error(Errc::cancelled, "upload given up"));
-    self.spent_ = true;
-    self.context_.window.remove_holder(&self);
-    self.tail_ = nullptr;
-    if (self.init_sent_) {
-      client::call(
-          self.context_.agent, wire::Cancel{self.transfer_},
-          [keep = self.shared_from_this()](const Result<wire::Empty>& answer) {
-            if (!answer) {
-              log::debug("cancel: ", answer.error().to_string());
-            }
-          },
-          nullptr, client::Priority::bulk);
+    self->fail_with(make_error(Errc::cancelled, "upload given up"));
+    self->spent_ = true;
+    self->context_.window.remove_holder(self.get());
+    self->tail_ = nullptr;
+    if (!self->prepared_) {
+      return;
     }
+    if (!keep) {
+      self->context_.journal.drop_checkpoint(self->path_);
+    }
+    client::call(
+        self->context_.agent, wire::Cancel{self->transfer_, keep},
+        [self](const Result<wire::Empty>& answer) {
+          if (!answer) {
+            log::debug("cancel: ", answer.error().to_string());
+          }
+        },
+        nullptr, client::Priority::bulk);
   });
 }
 
 void Upload::fail_with(Error error) {
   failed_ = true;
   sender_.fail_with(std::move(error));
+  if (std::exchange(waiting_, false)) {
+    strand_.post([self = shared_from_this()] { self->run_queued(); });
+  }
 }
 
 // True where the upload can go on; otherwise reports why it cannot.

@@ -1,35 +1,53 @@
 // One staged upload: from the first byte that a program writes to the commit.
 //
 // A state machine on a strand of its own: write, truncate, read, commit and cancel are queued in
-// the order of the calls, and their callbacks come from the strand. Bytes are cut into blocks as
-// they come; each is hashed and sent at once, and kept in the window until the agent has
-// acknowledged it with the hash of what it read back. A file that fits one block is sent with the
-// commit, as one message. The SHA-256 of the file is computed as it streams; a program that goes
-// back and writes over what was already sent leaves it unknown, and every block is then verified
-// by its own hash only.
+// the order of the calls, and their callbacks come from the strand. Bytes are cut into chunks as
+// they come, chunks that a basis holds become copies (BasisSet), and blocks of them are sent at
+// once and kept in the window until the agent has acknowledged each with the hash of what it read
+// back. A file that fits one block is sent with the commit, as one message. The SHA-256 of the file
+// is computed as it streams; a program that goes back and writes over what was already sent leaves
+// it unknown, and every block is then verified by its own hash only.
+//
+// A lost connection does not end it: once there is a new one, the transfer is opened again and what
+// was not acknowledged is sent again (upload_recovery.cc).
 //
 // Owner: fs, which keeps one upload an inode at most. After commit or cancel the upload is spent.
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/base/executor.h"
 #include "engine/base/mutex.h"
 #include "engine/client/requester.h"
+#include "engine/delta/compress.h"
+#include "engine/upload/basis_set.h"
 #include "engine/upload/block_sender.h"
+#include "engine/upload/journal.h"
 #include "engine/upload/window.h"
 
 namespace cpaway::upload {
 
+enum class Compress { automatic, off };
+
 // Services that all uploads of a mount share; they outlive every upload.
 struct Context {
   client::Requester& agent;
-  Executor& workers;  // hashing
+  Executor& workers;  // hashing, cutting, compressing
   Window& window;
+  Journal& journal;
   int verify_retries = 3;
+  Compress compress = Compress::automatic;
+};
+
+// What the file may be like.
+struct Hints {
+  std::optional<VersionKey> old_version;  // of the target
+  std::string similar_path;               // another file, by its name; "" for none
 };
 
 class Upload : public std::enable_shared_from_this<Upload> {
@@ -38,11 +56,14 @@ class Upload : public std::enable_shared_from_this<Upload> {
   using ReadDone = std::function<void(Result<Bytes>)>;
   using CommitDone = std::function<void(Result<wire::CommitAnswer>)>;
 
+  // Lost connections without a block acknowledged between them.
+  static constexpr int kMaxRecoveries = 5;
   // Gaps of more than this are not hashed as zeros: the file's SHA-256 is then unknown.
   static constexpr uint64_t kMaxHashedGap = 4ULL << 30U;
 
   // `path` is where the staging file belongs: beside it.
-  [[nodiscard]] static std::shared_ptr<Upload> create(const Context& context, std::string path);
+  [[nodiscard]] static std::shared_ptr<Upload> create(const Context& context, std::string path,
+                                                      Hints hints = {});
 
   // Copies `data` (1 to kBlockSize bytes). `done` is called when the window has room for it, at
   // once or later: not when it has arrived. After a failure it gets that failure.
@@ -52,8 +73,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void read(uint64_t offset, uint32_t size, ReadDone done);
   // Sends the rest, waits for every acknowledgement, and commits. Once.
   void commit(wire::Placement placement, bool durable, CommitDone done);
-  // Gives the upload up and removes the staging file; callbacks that wait get Errc::cancelled.
-  void cancel();
+  // Gives the upload up; callbacks that wait get Errc::cancelled. The staging file is removed, or
+  // with `keep` left for the next upload to the same target.
+  void cancel(bool keep);
 
   // Any thread. As the program sees the file, writes in progress included.
   [[nodiscard]] uint64_t size() const { return size_; }
@@ -61,27 +83,67 @@ class Upload : public std::enable_shared_from_this<Upload> {
   [[nodiscard]] bool failed() const { return failed_; }
 
  private:
-  Upload(const Context& context, std::string path);
+  using Job = std::function<void(Upload&)>;
+  struct Noted {  // a block that the agent has only noted (PROTOCOL.md, delta_block)
+    uint64_t offset;
+    uint32_t size;
+    hash::BlockHash hash;
+    uint8_t basis;
+  };
 
+  Upload(const Context& context, std::string path, Hints hints);
+
+  // ---- upload.cc: the stream, its blocks, the commit
   void on_write(uint64_t offset, Bytes data);
   void on_truncate(uint64_t size, const Done& done);
   void on_read(uint64_t offset, uint32_t size, const ReadDone& done);
-  void on_commit(wire::Placement placement, bool durable, CommitDone done);
-
+  void on_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
   void append(uint64_t offset, ByteSpan data);
   void start_tail(uint64_t offset);
-  void seal_tail();
-  void hash_tail();
+  // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
+  // wait for what the bases hold: then the jobs that come queue up.
+  [[nodiscard]] bool cut(bool at_end);
+  void send_block();
+  void keep_chunks(uint64_t offset, ByteSpan block);
+  [[nodiscard]] std::shared_ptr<const Delta> make_delta(const Bytes& block);
+  void hash_block(uint64_t offset, ByteSpan bytes);
   void hash_gap(uint64_t to);
-  void send_init();
+  void on_acknowledged(const Extent& block, const hash::BlockHash& hash);
   [[nodiscard]] bool fits_one_message(const wire::Placement& placement) const;
-  void put_file(wire::Placement placement, bool durable, int tries, CommitDone done);
-  void send_commit(wire::Placement placement, bool durable, CommitDone done);
+  void put_file(wire::Placement placement, bool durable, int tries, bool repeated, CommitDone done);
+  void send_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
+  void end_commit(Result<wire::CommitAnswer> answer, const std::string& path,
+                  const CommitDone& done);
+  void remember(const wire::CommitAnswer& answer, const std::string& path);
+
+  // ---- upload_start.cc: the transfer, and what it may copy from
+  void prepare();
+  void on_init(const Result<wire::Init::Answer>& answer);
+  void initialise(const wire::Init::Answer& answer);
+  void add_similar();
+  [[nodiscard]] bool is_ready() const;
+  void go_on();
+
+  // ---- upload_recovery.cc: lost connections
+  void recover();
+  void on_reopened(const Result<wire::Init::Answer>& answer);
+  void note_again();
+  [[nodiscard]] bool wait_for_recovery(const Error& error, Job job);
+  void run_blocked();
+  void read_transfer(uint64_t offset, uint32_t size, const ReadDone& done);
+  // Sends a request of the transfer's; once more where the connection breaks before its answer.
+  // `done` is called on the strand.
+  template <class Request, class Callback>
+  void call_again(const Request& request, Callback done);
+  // Asks whether the file has its name already, since the answer to the commit was lost.
+  void look_for_commit(const std::string& path, const hash::Sha256Value& sha256,
+                       const CommitDone& done);
+
   void fail_with(Error error);
   [[nodiscard]] bool check(const std::function<void(Error)>& report) const;
-
-  // Posts a member call to the strand, with the upload kept alive.
-  void post(std::function<void(Upload&)> job);
+  // Queues a member call on the strand, behind those that wait; the upload is kept alive.
+  void post(Job job);
+  void run_queued();
 
   const Context context_;
   const std::string path_;
@@ -93,14 +155,51 @@ class Upload : public std::enable_shared_from_this<Upload> {
   Progress progress_;
 
   // Strand only.
+  Hints hints_;
   BlockSender sender_;
-  std::shared_ptr<WindowBytes> tail_;  // the block being filled; null where there is none
+  BasisSet bases_;
+  delta::Compressor compressor_;
+  std::deque<Job> queue_;              // jobs that wait for the bases
+  bool waiting_ = false;               // cut() waits for the bases
+  bool wait_at_end_ = false;           // with this argument
+  std::shared_ptr<WindowBytes> tail_;  // what is not sent yet; null where there is nothing
   uint64_t tail_start_ = 0;
-  bool init_sent_ = false;
+  std::vector<delta::Piece> pieces_;  // the front of the tail, cut
+  uint64_t pieces_size_ = 0;          // bytes
+  bool prepared_ = false;             // init was sent
+  bool initialised_ = false;          // and answered
+  bool similar_asked_ = false;
   bool spent_ = false;
+  std::string staging_name_;  // "" until init is answered
+  std::vector<Noted> noted_;
+  bool all_noted_ = true;  // nothing was acknowledged that the agent has written
+  bool recovering_ = false;
+  int recoveries_ = 0;        // since the last acknowledgement
+  std::vector<Job> blocked_;  // requests to repeat after the recovery
+  // A commit was sent, and the staging file is not there any more.
+  std::function<void()> gone_;
+  hash::ChunkList chunks_;  // of the file from 0 on
+  uint64_t chunked_ = 0;    // their bytes
   hash::Sha256 sha256_;
   uint64_t hashed_ = 0;       // bytes that sha256_ has taken: the file's start
   bool sha256_known_ = true;  // nothing before hashed_ was written over
 };
+
+template <class Request, class Callback>
+void Upload::call_again(const Request& request, Callback done) {
+  client::call(
+      context_.agent, request,
+      [self = shared_from_this(), request,
+       done = std::move(done)](Result<typename Request::Answer> answer) {
+        self->strand_.post([self, request, done, answer = std::move(answer)]() mutable {
+          if (answer || !self->wait_for_recovery(answer.error(), [request, done](Upload& upload) {
+                upload.call_again(request, done);
+              })) {
+            done(std::move(answer));
+          }
+        });
+      },
+      nullptr, client::Priority::bulk);
+}
 
 }  // namespace cpaway::upload

@@ -77,4 +77,11 @@ uint64_t Window::used() const {
   return used_;
 }
 
+void WindowBytes::move_rest(size_t size, WindowBytes& other) {
+  other.bytes.assign(bytes.begin() + static_cast<ptrdiff_t>(size), bytes.end());
+  bytes.resize(size);
+  other.held_ = other.bytes.size();
+  held_ -= other.held_;
+}
+
 }  // namespace cpaway::upload

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <random>
 
+#include "cache/null_journal.h"
 #include "engine/base/fault.h"
 #include "tests/support/in_process_agent.h"
 #include "tests/support/random_bytes.h"
@@ -46,8 +47,8 @@ class UploadTest : public ::testing::Test {
     return count;
   }
 
-  std::shared_ptr<Upload> start(const std::string& name) {
-    return Upload::create({agent_, workers_, window_, 3}, name);
+  std::shared_ptr<Upload> start(const std::string& name, Hints hints = {}) {
+    return Upload::create({agent_, workers_, window_, journal_, 3}, name, std::move(hints));
   }
 
   static Status write(Upload& upload, uint64_t offset, ByteSpan data) {
@@ -88,6 +89,7 @@ class UploadTest : public ::testing::Test {
   }
 
   testing::TempDir dir_;
+  cache::NullJournal journal_;
   Window window_{8ULL << 20U};
   Executor workers_{"test", 2};
   testing::InProcessAgent agent_{dir_.path()};
@@ -150,7 +152,7 @@ TEST_F(UploadTest, CancelLeavesTheOldVersion) {
   std::ofstream(path("f")) << "old";
   const auto upload = start("f");
   write_all(*upload, random_bytes(3 * kBlockSize, 4), kBlockSize);
-  upload->cancel();
+  upload->cancel(false);
   EXPECT_TRUE(testing::wait_until([this] { return staging_files() == 0; }));
   EXPECT_EQ(as_text(content("f")), "old");
   EXPECT_FALSE(write(*upload, 0, as_bytes("x")));
@@ -189,7 +191,7 @@ TEST_F(UploadTest, EndlessDamageFailsAndCommitsNothing) {
     const auto answer = commit(*upload, "f");
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().code, Errc::verify);
-    upload->cancel();
+    upload->cancel(false);
     EXPECT_EQ(as_text(content("f")), "old");
   }
 }
@@ -202,7 +204,7 @@ TEST_F(UploadTest, ExclusiveCommitRespectsATakenName) {
     const auto answer = commit(*upload, "f", true);
     ASSERT_FALSE(answer);
     EXPECT_EQ(answer.error().os_errno, EEXIST);
-    upload->cancel();
+    upload->cancel(false);
     EXPECT_EQ(as_text(content("f")), "theirs");
   }
 }
@@ -215,7 +217,7 @@ TEST_F(UploadTest, ErrorOfTheDirectoryComesBack) {
   EXPECT_EQ(answer.error().os_errno, ENOENT);
   EXPECT_TRUE(testing::wait_until([&upload] { return upload->failed(); }));
   EXPECT_FALSE(write(*upload, 0, as_bytes("x")));
-  upload->cancel();
+  upload->cancel(false);
 }
 
 TEST_F(UploadTest, HolesReadAsZeros) {
@@ -308,7 +310,7 @@ TEST_F(UploadTest, LostAgentFailsTheUpload) {
   const auto answer = commit(*upload, "f");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::connection_lost);
-  upload->cancel();
+  upload->cancel(false);
 }
 
 }  // namespace

@@ -1,0 +1,200 @@
+#include "engine/upload/basis_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "engine/delta/chunk_codec.h"
+
+namespace cpaway::upload {
+namespace {
+
+// Lists asked for at a time: what the agent's threads can work on while answers travel.
+constexpr uint32_t kMaxInFlight = 16;
+// Pieces of a staging file: what of a cut upload is sent again is at most one of these.
+constexpr uint32_t kStagingPiece = 256U << 10U;
+
+}  // namespace
+
+VersionKey key_of(const wire::Attr& attr) {
+  return {attr.dev,
+          attr.ino,
+          attr.size,
+          attr.mtime.seconds,
+          attr.ctime.seconds,
+          attr.mtime.nanoseconds,
+          attr.ctime.nanoseconds};
+}
+
+BasisSet::FilePtr BasisSet::add(uint8_t number, std::string path) {
+  auto file = std::make_shared<File>();
+  file->number = number;
+  file->path = std::move(path);
+  files_.push_back(file);
+  static_cast<void>(matcher_.add_basis(&file->basis, number == wire::kStagingBasis
+                                                         ? delta::BasisKind::staging
+                                                         : delta::BasisKind::file));
+  return file;
+}
+
+void BasisSet::add_staging() {
+  add(wire::kStagingBasis, {})->answered = true;
+}
+
+void BasisSet::know_staging(const Owner& owner, uint64_t size,
+                            const std::optional<Checkpoint>& checkpoint) {
+  const FilePtr& file = files_.front();
+  file->size = size;
+  if (checkpoint) {
+    for (const AcknowledgedBlock& block : checkpoint->blocks) {
+      if (block.offset != file->asked || block.offset + block.block.size > size) {
+        break;
+      }
+      file->basis.add(block.offset, {block.block});
+      file->asked += block.block.size;
+    }
+  }
+  ask(owner, file);
+}
+
+void BasisSet::add_file(const Owner& owner, const std::string& path,
+                        const std::optional<VersionKey>& expected) {
+  const auto taken = std::count_if(files_.begin(), files_.end(), [](const FilePtr& file) {
+    return file->number != wire::kStagingBasis;
+  });
+  if (taken >= wire::kMaxBasis) {
+    return;
+  }
+  const FilePtr file = add(static_cast<uint8_t>(taken + 1), path);
+  client::call(
+      agent_, wire::AddBasis{transfer_, file->number, path},
+      [this, owner, file](Result<wire::Attr> attr) {
+        strand_.post([this, owner, file, attr = std::move(attr)] { on_opened(owner, file, attr); });
+      },
+      nullptr, client::Priority::bulk);
+  if (expected && !know(*file, *expected)) {
+    file->size = expected->size;
+    ask(owner, file);
+  }
+}
+
+// True where the journal knows the version.
+bool BasisSet::know(File& file, const VersionKey& key) {
+  file.expected = key;
+  const auto known = journal_.find_version(key);
+  if (!known || known->chunks.empty()) {
+    return false;
+  }
+  file.basis.add(0, known->chunks);
+  file.size = key.size;
+  file.asked = key.size;
+  knew_target_ = knew_target_ || file.path == target_;
+  return true;
+}
+
+void BasisSet::on_opened(const Owner& owner, const FilePtr& file, Result<wire::Attr> attr) {
+  file->answered = true;
+  if (!attr) {
+    log::debug("basis ", file->path, ": ", attr.error().to_string());
+    file->size = 0;
+  } else if (file->expected != key_of(*attr) && !know(*file, key_of(*attr))) {
+    file->size = attr->size;
+    ask(owner, file);
+  }
+  changed_();
+}
+
+void BasisSet::ask(const Owner& owner, const FilePtr& file) {
+  while (file->asked < file->size && file->in_flight < kMaxInFlight) {
+    wire::ListChunks request;
+    request.transfer = transfer_;
+    request.basis = file->number;
+    request.offset = file->asked;
+    request.size = static_cast<uint32_t>(
+        std::min<uint64_t>(wire::ListChunks::kMaxSize, file->size - file->asked));
+    const delta::ChunkSizes sizes = file->number == wire::kStagingBasis
+                                        ? delta::fixed_chunks(kStagingPiece)
+                                        : delta::ChunkSizes{};
+    request.min = sizes.min;
+    request.average = sizes.average;
+    request.max = sizes.max;
+    file->asked += request.size;
+    ++file->in_flight;
+    client::call_bulk(
+        agent_, request,
+        [this, owner, file,
+         offset = request.offset](const Result<client::WithBulk<wire::Empty>>& answer) {
+          Result<Bytes> packed =
+              answer ? Result<Bytes>(Bytes(answer->bulk.begin(), answer->bulk.end()))
+                     : Result<Bytes>(fail(answer.error()));
+          strand_.post([this, owner, file, offset, packed = std::move(packed)] {
+            on_chunks(owner, file, offset, packed);
+          });
+        },
+        client::Priority::bulk);
+  }
+}
+
+void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, uint64_t offset,
+                         Result<Bytes> packed) {
+  --file->in_flight;
+  auto list = packed ? delta::decode_chunk_list(*packed, wire::ListChunks::kMaxSize)
+                     : Result<hash::ChunkList>(fail(packed.error()));
+  if (list && !list->empty()) {
+    file->basis.add(offset, *list);
+    ask(owner, file);
+  } else {
+    // What is known of it serves; the rest is sent.
+    log::debug("chunks of ", file->path, ": ", list ? "none" : list.error().to_string());
+    file->size = std::min(file->size, file->basis.covered_to());
+  }
+  changed_();
+}
+
+void BasisSet::open_again() {
+  for (const FilePtr& file : files_) {
+    if (file->number == wire::kStagingBasis) {
+      continue;  // init finds it
+    }
+    client::call(
+        agent_, wire::AddBasis{transfer_, file->number, file->path},
+        [path = file->path](const Result<wire::Attr>& attr) {
+          if (!attr) {
+            log::debug("basis ", path, ": ", attr.error().to_string());
+          }
+        },
+        nullptr, client::Priority::bulk);
+  }
+}
+
+bool BasisSet::ready(uint64_t position) const {
+  return std::all_of(files_.begin(), files_.end(), [position](const FilePtr& file) {
+    return file->answered &&
+           file->basis.covered_to() >= std::min(file->size, position + kLookahead);
+  });
+}
+
+bool BasisSet::knows_nothing() const {
+  return std::all_of(files_.begin(), files_.end(),
+                     [](const FilePtr& file) { return file->size == 0; });
+}
+
+bool BasisSet::is_target(uint8_t number) const {
+  return std::any_of(files_.begin(), files_.end(), [this, number](const FilePtr& file) {
+    return file->number == number && number != wire::kStagingBasis && file->path == target_;
+  });
+}
+
+std::optional<delta::Piece> BasisSet::next(ByteSpan data, bool at_end) {
+  return matcher_.next(data, at_end);
+}
+
+void BasisSet::restart(uint64_t position) {
+  matcher_.restart(position);
+}
+
+uint8_t BasisSet::number_of(const delta::Piece& piece) const {
+  return files_[piece.source->basis]->number;
+}
+
+}  // namespace cpaway::upload

@@ -1,0 +1,140 @@
+// Removing names, at once or when a copying program has put the next version in their place.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/base/log.h"
+#include "fs/caller.h"
+#include "fs/vfs.h"
+
+namespace cpaway::fs {
+
+bool Vfs::is_copying(pid_t caller) const {
+  const std::string name = program_name(caller);
+  return std::find(options_.copying_programs.begin(), options_.copying_programs.end(), name) !=
+         options_.copying_programs.end();
+}
+
+void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) {
+  const InodePtr parent = find_inode(reply, parent_id);
+  if (!parent) {
+    return;
+  }
+  const InodePtr inode = inodes_.find(*parent, name);
+  if (!inode) {
+    unlink_remote(reply, parent, std::string(name), nullptr);
+    return;
+  }
+  when_settled(inode,
+               [this, reply, parent, inode, name = std::string(name)](const StagedUse& /*use*/) {
+                 bool staged = false;
+                 bool local_only = false;
+                 {
+                   const MutexLock lock(inode->mutex);
+                   staged = inode->staged.has_value();
+                   if (staged) {
+                     local_only = inode->staged->is_new;
+                     inode->staged->unlinked = true;
+                   }
+                   ++inode->change_count;
+                 }
+                 if (local_only) {
+                   inodes_.remove_name(*parent, name);
+                   reply.ok();
+                 } else if (!staged && is_copying(reply.caller())) {
+                   unlink_known(reply, parent, inode, name);
+                 } else {
+                   unlink_remote(reply, parent, name, inode);
+                 }
+               });
+}
+
+void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
+                       const std::string& name) {
+  with_attr(parent, [this, reply, parent, inode, name](const Result<wire::Attr>& parent_attr) {
+    with_attr(inode,
+              [this, reply, parent, inode, name, parent_attr](const Result<wire::Attr>& attr) {
+                if (parent_attr && attr && may_delay(*parent_attr, *attr)) {
+                  delay_unlink(reply, parent, inode, name, *attr);
+                } else {
+                  unlink_remote(reply, parent, name, inode);
+                }
+              });
+  });
+}
+
+// True for a file whose unlink the agent would carry out without an error.
+bool Vfs::may_delay(const wire::Attr& parent, const wire::Attr& attr) const {
+  constexpr uint8_t kNeeded = wire::kMayWrite | wire::kMayExecute;
+  const uint32_t user = map_.remote_uid();
+  const bool sticky =
+      (parent.mode & S_ISVTX) != 0 && user != 0 && user != parent.uid && user != attr.uid;
+  return S_ISREG(attr.mode) && attr.nlink == 1 && (parent.access & kNeeded) == kNeeded &&
+         (parent.access & wire::kReadOnlyFilesystem) == 0 && !sticky;
+}
+
+void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
+                       const std::string& name, const wire::Attr& attr) {
+  hold_open(inode);
+  pending_unlinks_.add({parent, name, upload::key_of(attr), reply.caller()});
+  inodes_.remove_name(*parent, name);
+  {
+    const MutexLock lock(inode->mutex);
+    inode->attr_deadline_ms = 0;
+  }
+  forget_attr(parent);
+  reply.ok();
+}
+
+void Vfs::carry_out(const PendingUnlink& pending) {
+  const auto path = inodes_.path(*pending.parent, pending.name);
+  if (!path) {
+    return;  // its directory has gone
+  }
+  client::call(agent_, wire::Unlink{*path},
+               [this, parent = pending.parent, path = *path](const Result<wire::Empty>& answer) {
+                 forget_attr(parent);
+                 if (!answer && answer.error().os_errno != ENOENT) {
+                   log::error("unlink ", path, ": ", answer.error().to_string());
+                 }
+               });
+}
+
+void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                        const InodePtr& inode) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  if (pending_unlinks_.contains(*parent, name)) {
+    reply.error(ENOENT);
+    return;
+  }
+  if (inode) {
+    hold_open(inode);
+  }
+  client::call(agent_, wire::Unlink{*path},
+               [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
+                 forget_attr(parent);
+                 if (answer) {
+                   inodes_.remove_name(*parent, name);
+                 }
+                 if (inode) {
+                   const MutexLock lock(inode->mutex);
+                   inode->attr_deadline_ms = 0;
+                   if (answer) {
+                     inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
+                   } else if (inode->staged) {
+                     inode->staged->unlinked = false;
+                   }
+                 }
+                 if (answer) {
+                   reply.ok();
+                 } else {
+                   reply.error(answer.error());
+                 }
+               });
+}
+
+}  // namespace cpaway::fs
