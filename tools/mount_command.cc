@@ -10,6 +10,8 @@
 #include <optional>
 #include <utility>
 
+#include "cache/null_journal.h"
+#include "cache/store.h"
 #include "engine/base/strings.h"
 #include "fs/mount.h"
 #include "tools/background.h"
@@ -116,6 +118,7 @@ class ServedMount {
 
   const MountOptions& options_;
   std::optional<StateDir> state_;
+  std::unique_ptr<upload::Journal> journal_;
   std::unique_ptr<client::Session> session_;
   StopSignals signals_;
   std::unique_ptr<fs::Mount> mount_;
@@ -134,17 +137,25 @@ Checked<void> ServedMount::open_state() {
   if (auto opened = open_log(options_); !opened) {
     return failure(std::move(opened), ExitCode::system);
   }
+  auto store = cache::Store::open({.directory = state_->path()});
+  if (store) {
+    journal_ = std::move(*store);
+  } else {
+    log::warning("runs without a memory of what was sent: ", store.error().to_string());
+    journal_ = std::make_unique<cache::NullJournal>();
+  }
   return {};
 }
 
 Checked<void> ServedMount::mount() {
   signals_.hold();
-  auto mount = fs::Mount::create(options_.filesystem, *session_, session_->hello());
+  auto mount = fs::Mount::create(options_.filesystem, *session_, *journal_, session_->hello());
   if (!mount) {
     return failure(std::move(mount), ExitCode::mount_failed);
   }
   mount_ = std::move(*mount);
   signals_.watch(*mount_);
+  session_->set_reopen([this](client::Requester& agent) { mount_->reopen(agent); });
   auto control = ControlServer::start(state_->fd(),
                                       [this] { return status_text(options_, *session_, *mount_); });
   if (!control) {
@@ -190,6 +201,7 @@ ServedMount::~ServedMount() {
   }
   mount_.reset();
   session_.reset();
+  journal_.reset();
   if (state_) {
     state_->clean();
   }

@@ -9,6 +9,9 @@ nlohmann::json transfer_json(const fs::TransferReport& transfer) {
           {"bytes_written", transfer.bytes_written},
           {"bytes_sent", transfer.bytes_sent},
           {"bytes_acknowledged", transfer.bytes_acknowledged},
+          {"bytes_matched", transfer.bytes_matched},
+          {"bytes_resumed", transfer.bytes_resumed},
+          {"bytes_per_second", transfer.bytes_per_second},
           {"state", transfer.state},
           {"sha256", transfer.sha256},
           {"error", transfer.error}};
@@ -21,6 +24,9 @@ fs::TransferReport parse_transfer(const nlohmann::json& json) {
   json.at("bytes_written").get_to(transfer.bytes_written);
   json.at("bytes_sent").get_to(transfer.bytes_sent);
   json.at("bytes_acknowledged").get_to(transfer.bytes_acknowledged);
+  json.at("bytes_matched").get_to(transfer.bytes_matched);
+  json.at("bytes_resumed").get_to(transfer.bytes_resumed);
+  json.at("bytes_per_second").get_to(transfer.bytes_per_second);
   json.at("state").get_to(transfer.state);
   json.at("sha256").get_to(transfer.sha256);
   json.at("error").get_to(transfer.error);

@@ -45,7 +45,11 @@ Status add_identity(MountOptions& o, std::string_view value) {
 }
 
 Status set_compress(MountOptions& o, std::string_view value) {
-  CPAWAY_ASSIGN(o.session.login.compress, parse_yes_no("compress", value));
+  CPAWAY_ASSIGN(o.filesystem.compress, parse_yes_no("compress", value));
+  return {};
+}
+Status set_ssh_compression(MountOptions& o, std::string_view value) {
+  CPAWAY_ASSIGN(o.session.login.compress, parse_yes_no("Compression", value));
   return {};
 }
 
@@ -62,7 +66,7 @@ constexpr auto kSshRules = std::to_array<OptionRule>({
     {"IdentityFile", Takes::value, add_identity},
     {"UserKnownHostsFile", Takes::value, set_known_hosts},
     {"StrictHostKeyChecking", Takes::value, set_host_key_check},
-    {"Compression", Takes::value, set_compress},
+    {"Compression", Takes::value, set_ssh_compression},
     {"ConnectTimeout", Takes::value, set_connect_timeout},
 });
 
