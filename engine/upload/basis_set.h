@@ -74,8 +74,8 @@ class BasisSet {
     std::optional<VersionKey> expected;
     bool answered = false;  // it is open at the agent, or is not to be had
     uint64_t size = 0;      // bytes to be known
-    uint64_t asked = 0;     // up to where chunks were asked for
-    uint32_t in_flight = 0;
+    uint64_t known = 0;     // up to where chunks are known
+    bool asking = false;    // a list is on its way
     delta::Basis basis;
   };
   using FilePtr = std::shared_ptr<File>;
@@ -83,7 +83,7 @@ class BasisSet {
   FilePtr add(uint8_t number, std::string path);
   void ask(const Owner& owner, const FilePtr& file);
   void on_opened(const Owner& owner, const FilePtr& file, Result<wire::Attr> attr);
-  void on_chunks(const Owner& owner, const FilePtr& file, uint64_t offset, Result<Bytes> packed);
+  void on_chunks(const Owner& owner, const FilePtr& file, const Result<Bytes>& packed);
   [[nodiscard]] bool know(File& file, const VersionKey& key);
 
   client::Requester& agent_;

@@ -158,13 +158,18 @@ void Upload::start_tail(uint64_t offset) {
   }
   context_.window.add_holder(this, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
-      self->post([](Upload& upload) {
-        if (!upload.spent_) {
-          static_cast<void>(upload.cut(true));
-        }
-      });
+      self->post([](Upload& upload) { upload.relieve(); });
     }
   });
+}
+
+// Somebody waits for the window. A piece that is cut for that is seldom one that a basis has, so it
+// is done only where nothing is in flight, whose end would make room as well.
+void Upload::relieve() {
+  relieve_wanted_ = !sender_.idle();
+  if (!relieve_wanted_ && !spent_) {
+    static_cast<void>(cut(true));
+  }
 }
 
 // Puts bytes that begin inside the tail, or at its end, into it.
@@ -309,6 +314,9 @@ void Upload::hash_gap(uint64_t to) {
 
 void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
   recoveries_ = 0;
+  if (relieve_wanted_) {
+    post([](Upload& self) { self.relieve(); });
+  }
   const auto size = static_cast<uint32_t>(block.data->size());
   const uint64_t noted_end = noted_.empty() ? 0 : noted_.back().offset + noted_.back().size;
   const Delta* delta = block.delta.get();

@@ -100,6 +100,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void on_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
   void append(uint64_t offset, ByteSpan data);
   void start_tail(uint64_t offset);
+  void relieve();
   // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
   // wait for what the bases hold: then the jobs that come queue up.
   [[nodiscard]] bool cut(bool at_end);
@@ -169,6 +170,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool prepared_ = false;             // init was sent
   bool initialised_ = false;          // and answered
   bool similar_asked_ = false;
+  bool relieve_wanted_ = false;  // once nothing is in flight
   bool spent_ = false;
   std::string staging_name_;  // "" until init is answered
   std::vector<Noted> noted_;
