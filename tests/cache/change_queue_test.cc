@@ -34,7 +34,7 @@ TEST(ChangeQueue, GathersABatchAndShowsItUntilCommitted) {
   EXPECT_EQ(changes[0].base, CheckpointChange::Base::fresh);
   EXPECT_EQ(changes[0].changed_s, 2);
   EXPECT_EQ(changes[1].base, CheckpointChange::Base::before);
-  EXPECT_EQ(queue.checkpoints().size(), 2U);
+  EXPECT_EQ(queue.changed_checkpoints(), std::set<std::string>{"p"});
   EXPECT_EQ(queue.records(10).newest_first.size(), 1U);
   queue.committed();
   EXPECT_EQ(queue.checkpoint("p").size(), 1U);
@@ -107,6 +107,18 @@ TEST(ChangeQueue, FlushWaitsForTheBatchAndStopEndsTheWriter) {
   queue.stop();
   writer.join();
   EXPECT_EQ(committed, 2);
+}
+
+TEST(ChangeQueue, AbandonedTakesNothingAndHoldsNobody) {
+  ChangeQueue queue(system_clock());
+  EXPECT_TRUE(queue.add_touch({}));
+  ASSERT_TRUE(queue.wait(kNoWait).batch);
+  EXPECT_TRUE(queue.add_touch({}));
+  queue.abandon();
+  queue.flush();
+  EXPECT_FALSE(queue.add_touch({}));
+  EXPECT_FALSE(queue.start_checkpoint("p", "s", 1));
+  EXPECT_TRUE(queue.records(1).newest_first.empty());
 }
 
 TEST(ChangeQueue, WakeEndsAWait) {

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "cache/env.h"
 #include "engine/base/log.h"
@@ -233,6 +234,29 @@ TEST_F(DamageTest, SeveralBadValuesCondemnTheStore) {
     ASSERT_EQ(use_in_child(top_.path()), 0) << static_cast<int>(table);
     EXPECT_TRUE(set_aside() || table == Table::uses) << static_cast<int>(table);
   }
+}
+
+TEST_F(DamageTest, ReadersGoOnWhileTheStoreIsReplaced) {
+  spoil(top_.path(), Table::files, kFiles);
+  auto store = open_store(top_.path(), kMaxSize);
+  std::vector<std::thread> readers;
+  for (uint64_t i = 0; i < 4; ++i) {
+    readers.emplace_back([&store, i] {
+      for (uint64_t round = 0; round < 300; ++round) {
+        const auto version = make_version(1 + (i + round) % kFiles, 100);
+        if (store->find_version(version.file.key)) {
+          continue;
+        }
+        store->remember(version);
+        EXPECT_LE(store->checkpoints().size(), 20U);
+      }
+    });
+  }
+  for (auto& reader : readers) {
+    reader.join();
+  }
+  store->flush();
+  EXPECT_EQ(store->counts().rebuilt, 1U);
 }
 
 TEST_F(DamageTest, ARebuiltStoreServesOn) {
