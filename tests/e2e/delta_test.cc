@@ -137,7 +137,8 @@ TEST_F(Delta, ChangesInPlaceSendInProportion) {
   copy("cp", file, "f");
   for (const std::string& target : {file, on_mount("f")}) {
     must("echo more >> " + target);
-    must("dd if=/etc/services of=" + target + " bs=4096 count=1 seek=1000 conv=notrunc 2>/dev/null");
+    must("dd if=/etc/services of=" + target +
+         " bs=4096 count=1 seek=1000 conv=notrunc 2>/dev/null");
     must("truncate -s 11000000 " + target);
   }
   expect_same("f", file);

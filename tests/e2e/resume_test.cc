@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "tests/e2e/transfer_report.h"
 
@@ -28,33 +29,32 @@ class Resume : public MountedRemote {
     }
     MountedRemote::TearDown();
   }
-  // A cp that stops in the middle: it reads what a fifo gives it.
-  void start_cp() {
-    must("rm -f " + local("fifo") + " && mkfifo " + local("fifo"));
-    cp_ = ::fork();
-    if (cp_ == 0) {
-      ::execlp("cp", "cp", "--copy-contents", "-r", "/dev/stdin", on_mount("f").c_str(), nullptr);
+  static pid_t start(const std::vector<std::string>& words) {
+    std::vector<char*> argv;
+    for (const std::string& word : words) {
+      argv.push_back(const_cast<char*>(word.c_str()));
+    }
+    argv.push_back(nullptr);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::execvp(argv[0], argv.data());
       ::_exit(127);
     }
+    return pid;
   }
-  // Feeds half of the file to a cp, and waits until the agent has most of that.
+  // A cp that has got half of the file from a fifo, and waits for more.
   void start_half() {
-    const std::string command = "exec 3<> " + local("fifo") + "; head -c 33554432 " + file_ +
-                                " >&3; read -r _ < " + local("go") + "; tail -c +33554433 " + file_ +
-                                " >&3";
     must("rm -f " + local("fifo") + " " + local("go") + " && mkfifo " + local("fifo") + " " +
          local("go"));
-    feeder_ = ::fork();
-    if (feeder_ == 0) {
-      ::execlp("bash", "bash", "-c", command.c_str(), nullptr);
-      ::_exit(127);
-    }
-    cp_ = ::fork();
-    if (cp_ == 0) {
-      ::execlp("cp", "cp", "--copy-contents", local("fifo").c_str(), on_mount("f").c_str(),
-               nullptr);
-      ::_exit(127);
-    }
+    feeder_ =
+        start({"bash", "-c",
+               "exec 3<> " + local("fifo") + "; head -c 33554432 " + file_ + " >&3; read -r _ < " +
+                   local("go") + "; tail -c +33554433 " + file_ + " >&3"});
+    cp_ = start({"cp", "--copy-contents", local("fifo"), on_mount("f")});
+  }
+  // The same, when the agent has most of that.
+  void start_staged_half() {
+    start_half();
     EXPECT_TRUE(wait_until([this] { return staged_bytes() >= 30 * kMiB; }));
   }
   // Lets the feeder give the rest; cp's exit status.
@@ -74,6 +74,11 @@ class Resume : public MountedRemote {
       feeder_ = -1;
     }
     return status;
+  }
+  void kill_agents() {
+    for (const pid_t pid : sshd().agents()) {
+      ::kill(pid, SIGKILL);
+    }
   }
   size_t staged_bytes() const {
     size_t bytes = 0;
@@ -101,7 +106,7 @@ class Resume : public MountedRemote {
 
 TEST_F(Resume, AfterTheDeathOfCp) {
   write_remote("f", "old");
-  start_half();
+  start_staged_half();
   ::kill(cp_, SIGKILL);
   wait_for_cp();
   EXPECT_EQ(read_file(on_remote("f")), "old");
@@ -110,7 +115,7 @@ TEST_F(Resume, AfterTheDeathOfCp) {
 }
 
 TEST_F(Resume, AfterTheDeathOfTheMount) {
-  start_half();
+  start_staged_half();
   kill_mount();
   wait_for_cp();
   mount();
@@ -118,7 +123,7 @@ TEST_F(Resume, AfterTheDeathOfTheMount) {
 }
 
 TEST_F(Resume, WithoutTheStore) {
-  start_half();
+  start_staged_half();
   kill_mount();
   wait_for_cp();
   must("rm -r " + local("state") + "/*/store");
@@ -128,50 +133,50 @@ TEST_F(Resume, WithoutTheStore) {
 
 // The same cp goes on: nothing of it is lost, though it cannot send the first half again.
 TEST_F(Resume, AfterTheDeathOfTheConnection) {
-  start_half();
+  start_staged_half();
   sshd().kill_sessions();
   EXPECT_EQ(finish(), 0);
   EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(file_));
 }
 
 TEST_F(Resume, AfterTheDeathOfTheAgent) {
-  start_half();
-  kill_agent();
+  start_staged_half();
+  kill_agents();
   EXPECT_EQ(finish(), 0);
   EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(file_));
 }
 
 TEST_F(Resume, IdenticalFileSurvivesTheDeathOfTheAgent) {
   must("cp " + file_ + " " + on_mount("f"));
-  must("rm -f " + local("fifo") + " " + local("go") + " && mkfifo " + local("fifo") + " " +
-       local("go"));
-  feeder_ = ::fork();
-  if (feeder_ == 0) {
-    const std::string command = "exec 3<> " + local("fifo") + "; head -c 33554432 " + file_ +
-                                " >&3; read -r _ < " + local("go") + "; tail -c +33554433 " + file_ +
-                                " >&3";
-    ::execlp("bash", "bash", "-c", command.c_str(), nullptr);
-    ::_exit(127);
-  }
-  cp_ = ::fork();
-  if (cp_ == 0) {
-    ::execlp("cp", "cp", "--copy-contents", local("fifo").c_str(), on_mount("f").c_str(), nullptr);
-    ::_exit(127);
-  }
+  start_half();
   EXPECT_TRUE(wait_until([this] {
-    return last_transfer(mountpoint(), local("state")).bytes_matched >= 30 * kMiB;
+    const Transfer transfer = last_transfer(mountpoint(), local("state"));
+    return transfer.state == "writing" && transfer.bytes_matched >= 30 * kMiB;
   }));
-  kill_agent();
+  kill_agents();
   EXPECT_EQ(finish(), 0);
   EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(file_));
 }
 
 TEST_F(Resume, OpenFilesGoOnAfterALostConnection) {
-  must("cp " + file_ + " " + on_mount("f"));
-  must("exec 3< " + on_mount("f") + " 4<> " + on_mount("f") + "; head -c 100 <&3 >/dev/null; kill -9 " +
-       std::to_string(agent_pid()) + "; printf edit >&4; tail -c 1000 " + on_mount("f") +
-       " > " + local("tail") + "; cat <&3 > /dev/null");
+  must("cp " + file_ + " " + on_mount("f") + " && mkdir " + on_mount("d"));
+  std::ifstream reader(on_mount("f"), std::ios::binary);
+  std::string head(100, '\0');
+  reader.read(head.data(), 100);
+  std::fstream writer(on_mount("f"), std::ios::binary | std::ios::in | std::ios::out);
+  writer << "edit";
+  writer.flush();
+  kill_agents();
+  std::string rest(64 * kMiB - 100, '\0');
+  reader.read(rest.data(), static_cast<std::streamsize>(rest.size()));
+  EXPECT_EQ(reader.gcount(), static_cast<std::streamsize>(rest.size()));
+  writer.seekp(1000);
+  writer << "more";
+  writer.close();
+  EXPECT_TRUE(writer);
   EXPECT_EQ(read_file(on_remote("f")).substr(0, 4), "edit");
+  EXPECT_EQ(read_file(on_remote("f")).substr(1000, 4), "more");
+  must("rmdir " + on_mount("d"));
 }
 
 }  // namespace
