@@ -34,6 +34,8 @@ Status Bases::add(uint8_t number, Basis basis) {
   if (number > wire::kMaxBasis || bases_[number] != nullptr) {
     return fail_os(EINVAL, "number of a basis");
   }
+  basis.is_target = basis.is_target && !has_target_;
+  has_target_ = has_target_ || basis.is_target;
   bases_[number] = std::make_shared<const Basis>(std::move(basis));
   return {};
 }

@@ -16,6 +16,9 @@
 namespace cpaway::agent {
 namespace {
 
+// A terabyte of whole blocks; what is behind is copied.
+constexpr size_t kMaxNoted = 1UL << 20U;
+
 Status truncate_fd(int fd, uint64_t size) {
   if (size > INT64_MAX) {
     return fail_os(EINVAL, "size");
@@ -31,9 +34,10 @@ bool is_same_version(const wire::Attr& a, const wire::Attr& b) {
          a.ctime == b.ctime;
 }
 
-Status check_segments(const wire::DeltaBlock& block, size_t literal_size) {
+// The size of the literal segments.
+Result<size_t> check_segments(const wire::DeltaBlock& block) {
   uint64_t size = 0;
-  uint64_t literals = 0;
+  size_t literals = 0;
   for (const wire::Segment& segment : block.segments) {
     size += segment.size;
     literals += segment.basis == wire::kLiteral ? segment.size : 0;
@@ -41,16 +45,27 @@ Status check_segments(const wire::DeltaBlock& block, size_t literal_size) {
       return fail_os(EINVAL, "segment");
     }
   }
-  if (size != block.size || size == 0 || literals != literal_size) {
+  if (size != block.size || size == 0) {
     return fail_os(EINVAL, "segments");
   }
-  return {};
+  return literals;
+}
+
+bool is_copy_of_same_place(const wire::DeltaBlock& block) {
+  return block.segments.size() == 1 && block.segments[0].basis != wire::kLiteral &&
+         block.segments[0].offset == block.offset;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const wire::Init& request) {
-  CPAWAY_ASSIGN(StagingFile file, StagingFile::find(root, request.path, request.staging_name));
+Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const wire::Init& request,
+                                                   bool may_resume) {
+  if (!may_resume && !request.staging_name.empty()) {
+    return fail_os(ENOENT, request.staging_name);
+  }
+  CPAWAY_ASSIGN(StagingFile file, may_resume
+                                      ? StagingFile::find(root, request.path, request.staging_name)
+                                      : StagingFile::plan(root, request.path));
   auto transfer = std::make_shared<Transfer>(std::move(file), request.path);
   StagingFile& found = transfer->file_;
   if (found.kept_size() > 0) {
@@ -99,8 +114,17 @@ void Transfer::extend_digest(uint64_t offset, ByteSpan bytes) {
   }
 }
 
-Result<ByteSpan> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan literals) {
-  CPAWAY_TRY(check_segments(block, literals.size()));
+Result<Transfer::Assembled> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan literals) {
+  CPAWAY_ASSIGN(const size_t literal_size, check_segments(block));
+  Bytes plain;
+  if (block.coding == wire::kZstd) {
+    CPAWAY_ASSIGN(plain, delta::decompress(literals, literal_size));
+    literals = plain;
+  }
+  if (literals.size() != literal_size) {
+    return fail_os(EINVAL, "literal segments");
+  }
+  Assembled out;
   const std::span<uint8_t> buffer = assembly_buffer().first(block.size);
   size_t at = 0;
   for (const wire::Segment& segment : block.segments) {
@@ -112,19 +136,20 @@ Result<ByteSpan> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan lite
       continue;
     }
     // A basis that is shorter than the client believes, or is not there: another hash, which the
-    // client will see.
+    // client will see, unless there should be zeros.
     size_t got = 0;
     if (const auto basis = bases_.find(segment.basis)) {
       CPAWAY_ASSIGN(got, read_range((*basis)->fd.get(), part, segment.offset));
     }
     std::fill(part.begin() + static_cast<ptrdiff_t>(got), part.end(), uint8_t{0});
+    out.complete = out.complete && got == part.size();
   }
-  return ByteSpan(buffer);
+  out.bytes = buffer;
+  return out;
 }
 
 bool Transfer::can_note(const wire::DeltaBlock& block) const {
-  if (!may_note_ || block.offset != noted_end_ || block.segments.size() != 1 ||
-      block.segments[0].offset != block.offset) {
+  if (!may_note_ || block.offset != noted_end_ || noted_.size() >= kMaxNoted) {
     return false;
   }
   const auto basis = bases_.find(block.segments[0].basis);
@@ -133,36 +158,24 @@ bool Transfer::can_note(const wire::DeltaBlock& block) const {
 
 Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
                                                   ByteSpan literals) {
-  Bytes plain;
-  if (block.coding == wire::kZstd) {
-    uint64_t size = 0;
-    for (const wire::Segment& segment : block.segments) {
-      size += segment.basis == wire::kLiteral ? segment.size : 0;
-    }
-    if (size > wire::kBlockSize) {
-      return fail_os(EINVAL, "segments");
-    }
-    CPAWAY_ASSIGN(plain, delta::decompress(literals, size));
-    literals = plain;
-  } else if (block.coding != wire::kPlain) {
+  if (block.coding != wire::kPlain && block.coding != wire::kZstd) {
     return fail_os(EINVAL, "coding");
   }
-  CPAWAY_ASSIGN(const ByteSpan bytes, assemble(block, literals));
+  CPAWAY_ASSIGN(const Assembled assembled, assemble(block, literals));
+  const ByteSpan bytes = assembled.bytes;
   const wire::Block::Answer answer{block.offset, block.size, hash::block_hash(bytes)};
   if (answer.hash != block.hash) {
     return answer;
   }
-  if (can_note(block)) {
+  const bool same_place = assembled.complete && is_copy_of_same_place(block);
+  if (same_place && can_note(block)) {
     noted_.push_back({block.offset, block.size, block.hash});
     noted_end_ += block.size;
     extend_digest(block.offset, bytes);
     return answer;
   }
   CPAWAY_TRY(make_copies());
-  const bool is_there = block.segments.size() == 1 &&
-                        block.segments[0].basis == wire::kStagingBasis &&
-                        block.segments[0].offset == block.offset;
-  if (is_there) {
+  if (same_place && block.segments[0].basis == wire::kStagingBasis) {
     reset_digest_above(block.offset);
     extend_digest(block.offset, bytes);
     return answer;
@@ -170,7 +183,8 @@ Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
   return store(block.offset, block.hash, bytes);
 }
 
-// Makes the staging file, and gives it what was only noted so far.
+// Makes the staging file, and gives it what was only noted so far. Where that fails nothing counts
+// as copied, so that whatever comes next tries or fails again.
 Status Transfer::make_copies() {
   may_note_ = false;
   CPAWAY_TRY(file_.ensure());
@@ -179,7 +193,7 @@ Status Transfer::make_copies() {
   }
   const auto old = bases_.target();
   std::vector<uint8_t> buffer(wire::kBlockSize);
-  for (const Noted& noted : std::exchange(noted_, {})) {
+  for (const Noted& noted : noted_) {
     const std::span<uint8_t> bytes = std::span(buffer).first(noted.size);
     CPAWAY_ASSIGN(const size_t got, read_range(old->fd.get(), bytes, noted.offset));
     if (got != bytes.size() || hash::block_hash(bytes) != noted.hash) {
@@ -190,6 +204,7 @@ Status Transfer::make_copies() {
       return fail(Errc::verify, path_);
     }
   }
+  noted_.clear();
   return {};
 }
 
