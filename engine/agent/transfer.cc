@@ -183,6 +183,22 @@ Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
   return store(block.offset, block.hash, bytes);
 }
 
+// `buffer` is as large as the block.
+Status Transfer::make_copy(const Basis& old, const Noted& noted, std::span<uint8_t> buffer) {
+  CPAWAY_ASSIGN(const size_t got, read_range(old.fd.get(), buffer, noted.offset));
+  if (got != buffer.size() || hash::block_hash(buffer) != noted.hash) {
+    return fail(Errc::conflict, concat(path_, " was changed by someone else"));
+  }
+  constexpr int kTries = 3;  // a block that the client sends would be sent again
+  for (int i = 0; i < kTries; ++i) {
+    CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), buffer, noted.offset));
+    if (hash::block_hash(read) == noted.hash) {
+      return {};
+    }
+  }
+  return fail(Errc::verify, path_);
+}
+
 // Makes the staging file, and gives it what was only noted so far. Where that fails nothing counts
 // as copied, so that whatever comes next tries or fails again.
 Status Transfer::make_copies() {
@@ -194,15 +210,7 @@ Status Transfer::make_copies() {
   const auto old = bases_.target();
   std::vector<uint8_t> buffer(wire::kBlockSize);
   for (const Noted& noted : noted_) {
-    const std::span<uint8_t> bytes = std::span(buffer).first(noted.size);
-    CPAWAY_ASSIGN(const size_t got, read_range(old->fd.get(), bytes, noted.offset));
-    if (got != bytes.size() || hash::block_hash(bytes) != noted.hash) {
-      return fail(Errc::conflict, concat(path_, " was changed by someone else"));
-    }
-    CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), bytes, noted.offset));
-    if (hash::block_hash(read) != noted.hash) {
-      return fail(Errc::verify, path_);
-    }
+    CPAWAY_TRY(make_copy(*old, noted, std::span(buffer).first(noted.size)));
   }
   noted_.clear();
   return {};

@@ -66,6 +66,7 @@ class Transfer {
   [[nodiscard]] bool can_note(const wire::DeltaBlock& block) const;
   [[nodiscard]] Result<wire::Block::Answer> store(uint64_t offset, const hash::BlockHash& hash,
                                                   ByteSpan bytes);
+  [[nodiscard]] Status make_copy(const Basis& old, const Noted& noted, std::span<uint8_t> buffer);
   [[nodiscard]] Status make_copies();
   void extend_digest(uint64_t offset, ByteSpan bytes);
   void reset_digest_above(uint64_t offset);

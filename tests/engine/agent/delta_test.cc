@@ -8,6 +8,7 @@
 #include <atomic>
 #include <thread>
 
+#include "engine/base/fault.h"
 #include "engine/delta/chunker.h"
 #include "tests/engine/agent/upload_client.h"
 #include "tests/support/temp_dir.h"
@@ -456,6 +457,24 @@ TEST_F(DeltaTest, ReadsAndCutsWhatWasNoted) {
   EXPECT_EQ(agent.read(69990, 100).value().size(), 10U);
   ASSERT_TRUE(agent.truncate(80000));
   expect_committed(joined(ByteSpan(old).first(70000), Bytes(10000)));
+}
+
+TEST_F(DeltaTest, ADamagedCopyIsMadeAgain) {
+  ASSERT_TRUE(agent.same(1, 0, ByteSpan(old).first(100000)).value());
+  fault::points().damage_block = 2;
+  EXPECT_EQ(agent.read(0, 100000).value_or(Bytes{}), Bytes(old.begin(), old.begin() + 100000));
+  fault::points().damage_block = 0;
+  expect_committed(Bytes(old.begin(), old.begin() + 100000));
+}
+
+// More damage than tries: what was not copied then is not taken for copied later.
+TEST_F(DeltaTest, CopiesThatFailedAreMadeByTheNextRequest) {
+  ASSERT_TRUE(agent.same(1, 0, ByteSpan(old).first(100000)).value());
+  fault::points().damage_block = 3;
+  EXPECT_EQ(agent.block(100000, other).error().code, Errc::verify);
+  fault::points().damage_block = 0;
+  ASSERT_TRUE(agent.block(100000, other).value());
+  expect_committed(joined(ByteSpan(old).first(100000), other));
 }
 
 TEST_F(DeltaTest, CommitsAPartOfWhatWasNoted) {
