@@ -75,6 +75,7 @@ Result<StagingFile> StagingFile::find(const Root& root, const std::string& path,
     file.name_ = wire::new_staging_name();  // in use, or not ours to use
   }
   CPAWAY_TRY(may_create_in(file.dir_.get()));
+  file.is_answered_ = true;
   return file;
 }
 
@@ -145,7 +146,11 @@ Status StagingFile::ensure() {
       fd_ = std::move(fd);
       return {};
     }
-    name_ = wire::new_staging_name();  // another upload to the same target was faster
+    // Another upload to the same target was faster.
+    if (is_answered_) {
+      return fail_os(EBADF, "staging file");  // the client knows the name: it begins anew
+    }
+    name_ = wire::new_staging_name();
   }
   return fail_os(EEXIST, name_);
 }
@@ -155,6 +160,7 @@ StagingFile::StagingFile(StagingFile&& other) noexcept
       name_(std::exchange(other.name_, {})),
       fd_(std::move(other.fd_)),
       locked_(other.locked_),
+      is_answered_(other.is_answered_),
       kept_size_(other.kept_size_) {}
 
 StagingFile::~StagingFile() {

@@ -26,6 +26,7 @@ class StagingFile {
   ~StagingFile();
 
   // Makes the file where it is not there yet; under another name where that one is taken by now.
+  // EBADF where another upload has made one of the name that find() gave.
   [[nodiscard]] Status ensure();
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -52,6 +53,7 @@ class StagingFile {
   std::string name_;  // empty once it has its final name
   UniqueFd fd_;
   bool locked_ = false;
+  bool is_answered_ = false;  // the client was told the name
   uint64_t kept_size_ = 0;
 };
 

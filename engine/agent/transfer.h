@@ -81,6 +81,7 @@ class Transfer {
   uint64_t bytes_acknowledged_ = 0;
   hash::Sha256 digest_;
   uint64_t bytes_hashed_ = 0;
+  bool hash_at_end_ = false;  // the running digest does not count
   bool discarded_ = false;
 };
 

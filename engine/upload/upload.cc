@@ -150,6 +150,7 @@ void Upload::on_write(uint64_t offset, Bytes data) {
 void Upload::start_tail(uint64_t offset) {
   if (offset != tail_start_) {
     bases_.restart(offset);
+    leave_hole(tail_start_);
   }
   tail_ = std::make_shared<WindowBytes>(context_.window);
   tail_start_ = offset;
@@ -161,6 +162,40 @@ void Upload::start_tail(uint64_t offset) {
       self->post([](Upload& upload) { upload.relieve(); });
     }
   });
+}
+
+// What an earlier upload has left beyond `end`, where this one does not go on, must not show
+// through. Only at the first hole: until then nothing of ours is behind `end`.
+void Upload::leave_hole(uint64_t end) {
+  if (!hole_) {
+    hole_ = end;
+    drop_kept();
+  }
+}
+
+void Upload::drop_kept() {
+  if (!initialised_ || !hole_ || kept_size_ <= *hole_) {
+    return;
+  }
+  kept_size_ = 0;
+  ++truncating_;
+  call_again(wire::TruncateTransfer{transfer_, *hole_}, [this](const Result<wire::Empty>& answer) {
+    if (answer) {
+      nothing_is_noted();
+    } else {
+      fail_with(answer.error());
+    }
+    --truncating_;
+    if (const auto commit = std::exchange(held_commit_, nullptr)) {
+      commit();
+    }
+  });
+}
+
+// The agent has written what it had only noted.
+void Upload::nothing_is_noted() {
+  all_noted_ = false;
+  noted_ = {};
 }
 
 // Somebody waits for the window. A piece that is cut for that is seldom one that a basis has, so it
@@ -325,9 +360,7 @@ void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
     noted_.push_back({block.offset, size, hash, delta->segments[0].basis});
     return;
   }
-  if (std::exchange(all_noted_, false)) {
-    noted_ = {};
-  }
+  nothing_is_noted();
   context_.journal.acknowledge(path_, {block.offset, {hash, size}});
 }
 
@@ -365,11 +398,13 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
   chunks_ = {};
   chunked_ = size == 0 ? 0 : kUnknown;
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), size, done] {
-    all_noted_ = false;
-    noted_ = {};
-    call_again(wire::TruncateTransfer{transfer_, size}, [done](const Result<wire::Empty>& answer) {
-      done(answer ? Status() : Status(fail(answer.error())));
-    });
+    call_again(wire::TruncateTransfer{transfer_, size},
+               [this, done](const Result<wire::Empty>& answer) {
+                 if (answer) {
+                   nothing_is_noted();
+                 }
+                 done(answer ? Status() : Status(fail(answer.error())));
+               });
   });
 }
 
@@ -404,8 +439,6 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     return;
   }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), offset, wanted, done] {
-    all_noted_ = false;  // the agent makes the copies, so as to read them
-    noted_ = {};
     read_transfer(offset, wanted, done);
   });
 }
@@ -446,6 +479,9 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
     prepare();
   }
   hash_gap(size_);
+  if (size_ > tail_start_) {
+    leave_hole(tail_start_);
+  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), placement, durable,
                                             done] { send_commit(placement, durable, done); });
 }
@@ -484,6 +520,12 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
 
 void Upload::send_commit(const wire::Placement& placement, bool durable, const CommitDone& done) {
   if (!check([&](Error error) { done(fail(std::move(error))); })) {
+    return;
+  }
+  if (truncating_ > 0) {
+    held_commit_ = [this, self = shared_from_this(), placement, durable, done] {
+      send_commit(placement, durable, done);
+    };
     return;
   }
   wire::Commit request;

@@ -101,6 +101,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void append(uint64_t offset, ByteSpan data);
   void start_tail(uint64_t offset);
   void relieve();
+  void leave_hole(uint64_t end);
+  void drop_kept();
+  void nothing_is_noted();
   // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
   // wait for what the bases hold: then the jobs that come queue up.
   [[nodiscard]] bool cut(bool at_end);
@@ -172,9 +175,13 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool similar_asked_ = false;
   bool relieve_wanted_ = false;  // once nothing is in flight
   bool spent_ = false;
-  std::string staging_name_;  // "" until init is answered
+  std::string staging_name_;      // "" until init is answered
+  uint64_t kept_size_ = 0;        // bytes of an earlier upload that are still in the staging file
+  std::optional<uint64_t> hole_;  // up to here the file was written without one
   std::vector<Noted> noted_;
-  bool all_noted_ = true;  // nothing was acknowledged that the agent has written
+  bool all_noted_ = true;              // nothing was acknowledged that the agent has written
+  int truncating_ = 0;                 // truncations of the staging file under way
+  std::function<void()> held_commit_;  // until they have ended
   bool recovering_ = false;
   int recoveries_ = 0;        // since the last acknowledgement
   std::vector<Job> blocked_;  // requests to repeat after the recovery

@@ -98,6 +98,7 @@ void Upload::read_transfer(uint64_t offset, uint32_t size, const ReadDone& done)
       [self = shared_from_this(), offset, size,
        done](const Result<client::WithBulk<wire::Empty>>& answer) {
         if (answer) {
+          self->strand_.post([self] { self->nothing_is_noted(); });
           Bytes out(answer->bulk.begin(), answer->bulk.end());
           out.resize(size, 0);  // beyond the staging file's end: a truncation upwards
           done(std::move(out));

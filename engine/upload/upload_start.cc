@@ -56,6 +56,8 @@ void Upload::initialise(const wire::Init::Answer& answer) {
   if (!checkpoint || answer.kept_size == 0) {
     context_.journal.start_checkpoint(path_, staging_name_);
   }
+  kept_size_ = answer.kept_size;
+  drop_kept();
   bases_.know_staging(shared_from_this(), answer.kept_size, checkpoint);
 }
 
