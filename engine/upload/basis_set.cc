@@ -5,6 +5,7 @@
 
 #include "engine/base/log.h"
 #include "engine/delta/chunk_codec.h"
+#include "engine/upload/block_sender.h"
 
 namespace cpaway::upload {
 namespace {
@@ -66,16 +67,20 @@ void BasisSet::add_file(const Owner& owner, const std::string& path,
     return;
   }
   const FilePtr file = add(static_cast<uint8_t>(taken + 1), path);
-  client::call(
-      agent_, wire::AddBasis{transfer_, file->number, path},
-      [this, owner, file](Result<wire::Attr> attr) {
-        strand_.post([this, owner, file, attr = std::move(attr)] { on_opened(owner, file, attr); });
-      },
-      nullptr, client::Priority::bulk);
+  open(owner, file);
   if (expected && !know(*file, *expected)) {
     file->size = expected->size;
     ask(owner, file);
   }
+}
+
+void BasisSet::open(const Owner& owner, const FilePtr& file) {
+  client::call(
+      agent_, wire::AddBasis{transfer_, file->number, file->path},
+      [this, owner, file](Result<wire::Attr> attr) {
+        strand_.post([this, owner, file, attr = std::move(attr)] { on_opened(owner, file, attr); });
+      },
+      nullptr, client::Priority::bulk);
 }
 
 // True where the journal knows the version.
@@ -93,6 +98,10 @@ bool BasisSet::know(File& file, const VersionKey& key) {
 }
 
 void BasisSet::on_opened(const Owner& owner, const FilePtr& file, Result<wire::Attr> attr) {
+  if (!attr && is_lost(attr.error())) {
+    lost_();
+    return;
+  }
   file->answered = true;
   if (!attr) {
     log::debug("basis ", file->path, ": ", attr.error().to_string());
@@ -123,18 +132,29 @@ void BasisSet::ask(const Owner& owner, const FilePtr& file) {
   request.max = sizes.max;
   client::call_bulk(
       agent_, request,
-      [this, owner, file](const Result<client::WithBulk<wire::Empty>>& answer) {
+      [this, owner, file,
+       transfer = transfer_](const Result<client::WithBulk<wire::Empty>>& answer) {
         Result<Bytes> packed = answer
                                    ? Result<Bytes>(Bytes(answer->bulk.begin(), answer->bulk.end()))
                                    : Result<Bytes>(fail(answer.error()));
-        strand_.post(
-            [this, owner, file, packed = std::move(packed)] { on_chunks(owner, file, packed); });
+        strand_.post([this, owner, file, transfer, packed = std::move(packed)] {
+          on_chunks(owner, file, transfer, packed);
+        });
       },
       client::Priority::bulk);
 }
 
-void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, const Result<Bytes>& packed) {
+void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, uint32_t transfer,
+                         const Result<Bytes>& packed) {
   file->asking = false;
+  if (!packed && is_lost(packed.error())) {
+    if (transfer == transfer_) {
+      lost_();
+    } else {
+      ask(owner, file);  // of the transfer that took the place of that one
+    }
+    return;
+  }
   auto list = packed ? delta::decode_chunk_list(*packed, wire::ListChunks::kMaxSize)
                      : Result<hash::ChunkList>(fail(packed.error()));
   if (list && !list->empty()) {
@@ -151,19 +171,13 @@ void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, const Result<B
   changed_();
 }
 
-void BasisSet::open_again() {
+void BasisSet::move_to(const Owner& owner, uint32_t transfer) {
+  transfer_ = transfer;
   for (const FilePtr& file : files_) {
-    if (file->number == wire::kStagingBasis) {
-      continue;  // init finds it
+    if (file->number != wire::kStagingBasis) {  // init has found that one
+      open(owner, file);
     }
-    client::call(
-        agent_, wire::AddBasis{transfer_, file->number, file->path},
-        [path = file->path](const Result<wire::Attr>& attr) {
-          if (!attr) {
-            log::debug("basis ", path, ": ", attr.error().to_string());
-          }
-        },
-        nullptr, client::Priority::bulk);
+    ask(owner, file);
   }
 }
 

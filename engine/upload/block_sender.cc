@@ -25,7 +25,7 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
         });
     return;
   }
-  InFlight in_flight{std::move(block), {}, 0, false, std::move(finished)};
+  InFlight in_flight{std::move(block), {}, 0, false, 0, std::move(finished)};
   in_flight.hash = hash::block_hash(*in_flight.block.data);
   const uint64_t offset = in_flight.block.offset;
   const auto [at, inserted] = in_flight_.emplace(offset, std::move(in_flight));
@@ -36,6 +36,7 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
 
 void BlockSender::transmit(const std::shared_ptr<void>& owner, InFlight& block) {
   block.sent = true;
+  block.generation = generation_;
   wire::Frame frame = pack_(block.block, block.hash);
   progress_.sent += block.block.delta ? frame.size() : block.block.data->size();
   const uint64_t offset = block.block.offset;
@@ -53,7 +54,9 @@ void BlockSender::on_answer(const std::shared_ptr<void>& owner, uint64_t offset,
   InFlight& block = found->second;
   if (!hash && lost_ && !error_ && is_lost(hash.error())) {
     block.sent = false;
-    if (!std::exchange(held_, true)) {
+    if (!held_ && block.generation != generation_) {
+      transmit(owner, block);  // the transfer has been opened again meanwhile
+    } else if (!std::exchange(held_, true)) {
       lost_();
     }
     return;
@@ -110,6 +113,7 @@ void BlockSender::finish(Blocks::iterator block) {
 
 void BlockSender::resume(const std::shared_ptr<void>& owner) {
   held_ = false;
+  ++generation_;
   for (auto& [offset, block] : in_flight_) {
     if (!block.sent) {
       transmit(owner, block);

@@ -15,11 +15,6 @@ using wire::kBlockSize;
 constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
 
-uint32_t next_transfer_id() {
-  static std::atomic<uint32_t> next{1};
-  return next++;
-}
-
 wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
   const auto size = static_cast<uint32_t>(block.data->size());
   if (block.delta == nullptr) {
@@ -68,16 +63,18 @@ std::shared_ptr<Upload> Upload::create(const Context& context, std::string path,
 Upload::Upload(const Context& context, std::string path, Hints hints)
     : context_(context),
       path_(std::move(path)),
-      transfer_(next_transfer_id()),
       strand_(context.workers),
+      transfer_(next_transfer_id()),
       hints_(std::move(hints)),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
-          [transfer = transfer_](const Extent& block, const hash::BlockHash& hash) {
-            return pack_block(transfer, block, hash);
+          [this](const Extent& block, const hash::BlockHash& hash) {
+            return pack_block(transfer_, block, hash);
           },
           open_ack),
-      bases_(context.agent, strand_, context.journal, transfer_, path_, [this] { go_on(); }) {}
+      bases_(
+          context.agent, strand_, context.journal, transfer_, path_, [this] { go_on(); },
+          [this] { recover(); }) {}
 
 void Upload::post(Job job) {
   strand_.post([self = shared_from_this(), job = std::move(job)]() mutable {

@@ -23,6 +23,7 @@
 
 #include "engine/base/executor.h"
 #include "engine/base/mutex.h"
+#include "engine/base/timer.h"
 #include "engine/client/requester.h"
 #include "engine/delta/compress.h"
 #include "engine/upload/basis_set.h"
@@ -39,6 +40,7 @@ struct Context {
   client::Requester& agent;
   Executor& workers;  // hashing, cutting, compressing
   Window& window;
+  Timer& timer;
   Journal& journal;
   int verify_retries = 3;
   Compress compress = Compress::automatic;
@@ -121,7 +123,13 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void remember(const wire::CommitAnswer& answer, const std::string& path);
 
   // ---- upload_start.cc: the transfer, and what it may copy from
+  [[nodiscard]] static uint32_t next_transfer_id();
   void prepare();
+  using InitDone = void (Upload::*)(const Result<wire::Init::Answer>&);
+  void send_init(uint32_t transfer, InitDone done);
+  [[nodiscard]] bool has_own_staging(const wire::Init::Answer& answer) const;
+  void try_init_again();
+  void on_second_init(const Result<wire::Init::Answer>& answer);
   void on_init(const Result<wire::Init::Answer>& answer);
   void initialise(const wire::Init::Answer& answer);
   void add_similar();
@@ -151,7 +159,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
   const Context context_;
   const std::string path_;
-  const uint32_t transfer_;
   const Strand strand_;
 
   std::atomic<uint64_t> size_{0};
@@ -159,6 +166,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   Progress progress_;
 
   // Strand only.
+  uint32_t transfer_;  // id at the agent, another one after each lost connection
   Hints hints_;
   BlockSender sender_;
   BasisSet bases_;
@@ -173,6 +181,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool prepared_ = false;             // init was sent
   bool initialised_ = false;          // and answered
   bool similar_asked_ = false;
+  int waits_for_staging_ = 0;  // how often init found the staging file in use
+  wire::Init::Answer first_init_;
+  uint32_t second_transfer_ = 0;
   bool relieve_wanted_ = false;  // once nothing is in flight
   bool spent_ = false;
   std::string staging_name_;      // "" until init is answered
@@ -202,7 +213,9 @@ void Upload::call_again(const Request& request, Callback done) {
        done = std::move(done)](Result<typename Request::Answer> answer) {
         self->strand_.post([self, request, done, answer = std::move(answer)]() mutable {
           if (answer || !self->wait_for_recovery(answer.error(), [request, done](Upload& upload) {
-                upload.call_again(request, done);
+                Request again = request;
+                again.transfer = upload.transfer_;
+                upload.call_again(again, done);
               })) {
             done(std::move(answer));
           }

@@ -21,7 +21,7 @@ class InPlaceWriterTest : public ::testing::Test {
     std::ofstream(dir_.path() + "/f") << std::string(100'000, 'o');
     open_ = testing::ask(agent_, wire::Open{7, "f", wire::kOpenRead | wire::kOpenWrite, 0});
     ASSERT_TRUE(open_);
-    writer_ = InPlaceWriter::create({agent_, workers_, window_, journal_, 3}, 7);
+    writer_ = InPlaceWriter::create({agent_, workers_, window_, timer_, journal_, 3}, 7);
   }
   void TearDown() override {
     fault::points().damage_block = 0;
@@ -45,6 +45,7 @@ class InPlaceWriterTest : public ::testing::Test {
 
   testing::TempDir dir_;
   cache::NullJournal journal_;
+  Timer timer_;
   Window window_{1ULL << 20U};
   Executor workers_{"test", 2};
   testing::InProcessAgent agent_{dir_.path()};
