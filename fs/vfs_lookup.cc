@@ -341,6 +341,9 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
     {
       const MutexLock lock(inode->mutex);
       before = inode->attr;
+      if (change.size && inode->writer) {
+        inode->writer->set_known_size(*change.size);
+      }
     }
     forget_attr(inode);
     client::call(agent_, wire::SetAttrRequest{*target, change},

@@ -233,6 +233,7 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
     reply_open(reply, file, info);
     return;
   }
+  (*writer)->set_known_size(0);
   uint32_t handle = 0;
   {
     const MutexLock lock(inode->mutex);
@@ -364,11 +365,13 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
 }
 
 Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodePtr& inode) {
+  uint64_t known_size = 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
       return inode->writer;
     }
+    known_size = inode->attr.size;
   }
   const auto path = inodes_.path(*inode);
   if (!path) {
@@ -381,7 +384,7 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
                    log::debug("open for writing: ", answer.error().to_string());
                  }
                });
-  auto writer = upload::InPlaceWriter::create(upload_context(), handle);
+  auto writer = upload::InPlaceWriter::create(upload_context(), handle, known_size);
   uint32_t unused = 0;
   {
     const MutexLock lock(inode->mutex);

@@ -11,7 +11,7 @@ bool is_lost(const Error& error) {
   return error.code == Errc::connection_lost || (error.code == Errc::os && error.os_errno == EBADF);
 }
 
-void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event finished) {
+void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event finished, Ask ask) {
   if (error_) {
     if (finished) {
       finished();
@@ -19,18 +19,65 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
     return;
   }
   if ((!deferred_.empty() && !running_deferred_) || overlaps(block)) {
-    deferred_.emplace_back(
-        [this, owner, block = std::move(block), finished = std::move(finished)]() mutable {
-          send(owner, std::move(block), std::move(finished));
-        });
+    deferred_.emplace_back([this, owner, block = std::move(block), finished = std::move(finished),
+                            ask = std::move(ask)]() mutable {
+      send(owner, std::move(block), std::move(finished), std::move(ask));
+    });
     return;
   }
-  InFlight in_flight{std::move(block), {}, 0, false, 0, std::move(finished)};
-  in_flight.hash = hash::block_hash(*in_flight.block.data);
-  const uint64_t offset = in_flight.block.offset;
-  const auto [at, inserted] = in_flight_.emplace(offset, std::move(in_flight));
+  const uint64_t offset = block.offset;
+  const auto [at, inserted] =
+      in_flight_.emplace(offset, InFlight{std::move(block), {}, 0, false, 0, std::move(finished)});
+  if (!ask || !ask_first(owner, offset, ask)) {
+    start(owner, at->second);
+  }
+}
+
+bool BlockSender::ask_first(const std::shared_ptr<void>& owner, uint64_t offset, const Ask& ask) {
+  const bool asked = ask([this, owner, offset](std::vector<Extent> parts) {
+    replace(owner, offset, std::move(parts));
+  });
+  in_flight_.find(offset)->second.sent = asked;
+  return asked;
+}
+
+// What the block holds beyond its parts, the agent has.
+void BlockSender::replace(const std::shared_ptr<void>& owner, uint64_t offset,
+                          std::vector<Extent> parts) {
+  const auto whole = in_flight_.find(offset);
+  if (error_) {
+    finish(whole);
+    return;
+  }
+  uint64_t equal = whole->second.block.data->size();
+  for (const Extent& part : parts) {
+    equal -= part.data->size();
+  }
+  progress_.matched += equal;
+  progress_.acknowledged += equal;
+  if (parts.empty()) {
+    finish(whole);
+    return;
+  }
+  const Event finished = [left = std::make_shared<size_t>(parts.size()),
+                          event = std::move(whole->second.finished)] {
+    if (--*left == 0 && event) {
+      event();
+    }
+  };
+  in_flight_.erase(whole);
+  for (Extent& part : parts) {
+    const uint64_t at = part.offset;
+    start(
+        owner,
+        in_flight_.emplace(at, InFlight{std::move(part), {}, 0, false, 0, finished}).first->second);
+  }
+}
+
+void BlockSender::start(const std::shared_ptr<void>& owner, InFlight& block) {
+  block.hash = hash::block_hash(*block.block.data);
   if (!held_) {
-    transmit(owner, at->second);
+    transmit(owner, block);
   }
 }
 

@@ -6,6 +6,9 @@
 // flight overlap, so that a resent block never undoes a newer one: a block that overlaps waits
 // until what is in flight is acknowledged.
 //
+// A block may come with a question to the agent, what of it is there already; it is in flight while
+// the answer is due, and what is lacking then takes its place.
+//
 // When the connection is lost, blocks are held back until the owner says resume().
 //
 // Everything runs on the owner's strand. The owner keeps the sender alive while it has blocks in
@@ -61,6 +64,10 @@ class BlockSender {
   using Pack = std::function<wire::Frame(const Extent&, const hash::BlockHash&)>;
   using Open = std::function<Result<hash::BlockHash>(Result<wire::Incoming>)>;
   using Event = std::function<void()>;
+  // Asks what of a block the agent lacks. Either false, and the block is sent as it is, or the
+  // callback is called once, on the strand and later, with parts of the block in any order.
+  using Lacking = std::function<void(std::vector<Extent>)>;
+  using Ask = std::function<bool(Lacking)>;
   // A block has been acknowledged; not called for one that was dropped.
   using Acknowledged = std::function<void(const Extent&, const hash::BlockHash&)>;
 
@@ -78,8 +85,10 @@ class BlockSender {
   void set_lost(Event lost) { lost_ = std::move(lost); }
 
   // `owner` is kept alive until the block is acknowledged. Dropped once failed. `finished`, where
-  // there is one, runs when the block is acknowledged or dropped.
-  void send(const std::shared_ptr<void>& owner, Extent block, Event finished = nullptr);
+  // there is one, runs when the block is acknowledged or dropped. `ask` is called when the block's
+  // turn has come.
+  void send(const std::shared_ptr<void>& owner, Extent block, Event finished = nullptr,
+            Ask ask = nullptr);
   // Runs `event` when nothing is in flight any more, or it failed: at once where that is so now.
   // Events run in order, and blocks sent after one wait for it.
   void when_drained(const std::shared_ptr<void>& owner, Event event);
@@ -99,12 +108,15 @@ class BlockSender {
     Extent block;
     hash::BlockHash hash{};
     int tries = 0;
-    bool sent = false;        // its answer is due
+    bool sent = false;        // its answer is due, or that of its question
     uint32_t generation = 0;  // of the transfer that it was sent on
     Event finished;
   };
   using Blocks = std::map<uint64_t, InFlight>;  // by offset
 
+  [[nodiscard]] bool ask_first(const std::shared_ptr<void>& owner, uint64_t offset, const Ask& ask);
+  void replace(const std::shared_ptr<void>& owner, uint64_t offset, std::vector<Extent> parts);
+  void start(const std::shared_ptr<void>& owner, InFlight& block);
   void transmit(const std::shared_ptr<void>& owner, InFlight& block);
   void on_answer(const std::shared_ptr<void>& owner, uint64_t offset, Result<hash::BlockHash> hash);
   // True where the block was sent again.

@@ -1,6 +1,9 @@
 #include "engine/upload/in_place_writer.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "engine/base/log.h"
 
 namespace cpaway::upload {
 namespace {
@@ -10,15 +13,22 @@ Result<hash::BlockHash> open_write_answer(Result<wire::Incoming> incoming) {
   return answer.answer.hash;
 }
 
-}  // namespace
-
-std::shared_ptr<InPlaceWriter> InPlaceWriter::create(const Context& context, uint32_t handle) {
-  return std::shared_ptr<InPlaceWriter>(new InPlaceWriter(context, handle));
+Extent as_extent(uint64_t offset, const std::shared_ptr<WindowBytes>& block) {
+  return {offset, SharedBytes(block, &block->bytes), nullptr};
 }
 
-InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle)
+}  // namespace
+
+std::shared_ptr<InPlaceWriter> InPlaceWriter::create(const Context& context, uint32_t handle,
+                                                     uint64_t known_size) {
+  return std::shared_ptr<InPlaceWriter>(new InPlaceWriter(context, handle, known_size));
+}
+
+InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size)
     : context_(context),
+      handle_(handle),
       strand_(context.workers),
+      known_size_(known_size),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
           [handle](const Extent& block, const hash::BlockHash& hash) {
@@ -44,13 +54,69 @@ void InPlaceWriter::on_write(uint64_t offset, Bytes data) {
   held->hold(data.size());
   held->bytes = std::move(data);
   const auto self = shared_from_this();
-  sender_.send(self, Extent{offset, SharedBytes(held, &held->bytes), nullptr},
-               [raw = this] { --raw->pending_; });
+  sender_.send(
+      self, as_extent(offset, held), [raw = this] { --raw->pending_; },
+      [raw = this, offset, held](const BlockSender::Lacking& lacking) {
+        return raw->compare(offset, held, lacking);
+      });
+}
+
+bool InPlaceWriter::compare(uint64_t offset, const std::shared_ptr<WindowBytes>& block,
+                            const BlockSender::Lacking& lacking) {
+  const uint64_t end = offset + block->bytes.size();
+  const uint64_t known = known_size_;
+  known_size_ = std::max(known, end);
+  const uint64_t there = std::min(known, end);
+  if (there < offset + kMinCompared || !gate_.should_ask()) {
+    touched_ = true;
+    return false;
+  }
+  auto request = compare_request(handle_, offset, ByteSpan(block->bytes).first(there - offset));
+  // Ahead of blocks that wait for the link, as it is small; it overlaps none of them.
+  client::call(
+      context_.agent, request,
+      [self = shared_from_this(), request, block, lacking](Result<wire::Compare::Answer> answer) {
+        self->strand_.post([self, request, block, lacking, answer = std::move(answer)] {
+          self->on_compared(request, answer, block, lacking);
+        });
+      });
+  return true;
+}
+
+void InPlaceWriter::on_compared(const wire::Compare& request,
+                                const Result<wire::Compare::Answer>& answer,
+                                const std::shared_ptr<WindowBytes>& block,
+                                const BlockSender::Lacking& lacking) {
+  const size_t size = block->bytes.size();
+  if (!answer) {
+    log::debug("compare: ", answer.error().to_string());
+    gate_.close();
+  }
+  auto ranges = ranges_to_send(request, answer ? *answer : wire::Compare::Answer{}, size);
+  const bool all_differ = ranges == std::vector<ByteRange>{{0, size}};
+  if (answer) {
+    gate_.answered(std::count(answer->equal.begin(), answer->equal.end(), 1) > 0);
+  }
+  if (ranges.empty() && !touched_) {
+    ranges.push_back({0, 1});
+  }
+  touched_ = touched_ || !ranges.empty();
+  std::vector<Extent> parts;
+  for (const ByteRange& range : ranges) {
+    auto part = block;
+    if (!all_differ) {
+      part = std::make_shared<WindowBytes>(context_.window);
+      block->give_range(range.offset, range.size, *part);
+    }
+    parts.push_back(as_extent(request.offset + range.offset, part));
+  }
+  lacking(std::move(parts));
 }
 
 void InPlaceWriter::drain(Upload::Done done) {
   strand_.post([self = shared_from_this(), done = std::move(done)] {
     self->sender_.when_drained(self, [self, done] {
+      self->touched_ = false;
       if (!self->sender_.error()) {
         done({});
         return;

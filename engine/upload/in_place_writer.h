@@ -3,39 +3,58 @@
 // For files opened without O_TRUNC, and wherever replacing would break something. Like Upload it
 // runs on a strand; writes are answered once the window has room, and a failure is reported by the
 // next write or drain, once.
+//
+// Of a large block only what differs is sent: the agent is asked first, for as long as that pays
+// (block_compare.h) and never for what lies behind the end of the file. Questions are in flight as
+// blocks are, many at once. Where a block turns out equal as a whole, one byte of it is written
+// nevertheless: the file's times are to change as they do with any write.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
 
+#include "engine/upload/block_compare.h"
 #include "engine/upload/upload.h"
 
 namespace cpaway::upload {
 
 class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
  public:
-  // `handle` is open for writing at the agent, and stays so until drained.
+  // `handle` is open for writing at the agent, and stays so until drained. `known_size` is the
+  // file's, as far as the caller knows.
   [[nodiscard]] static std::shared_ptr<InPlaceWriter> create(const Context& context,
-                                                             uint32_t handle);
+                                                             uint32_t handle, uint64_t known_size);
 
   void write(uint64_t offset, ByteSpan data, Upload::Done done);
   // `done` once everything written before is acknowledged, with the first failure since the last.
   void drain(Upload::Done done);
+  // The file was cut or extended otherwise. Any thread; a wrong size costs bandwidth only.
+  void set_known_size(uint64_t size) { known_size_ = size; }
 
   // True where writes are under way: sizes and times at the agent are not yet what they will be.
   [[nodiscard]] bool busy() const { return pending_ != 0; }
   [[nodiscard]] const Progress& progress() const { return progress_; }
 
  private:
-  InPlaceWriter(const Context& context, uint32_t handle);
+  InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size);
   void on_write(uint64_t offset, Bytes data);
+  // True where the agent was asked what of the block it lacks.
+  [[nodiscard]] bool compare(uint64_t offset, const std::shared_ptr<WindowBytes>& block,
+                             const BlockSender::Lacking& lacking);
+  void on_compared(const wire::Compare& request, const Result<wire::Compare::Answer>& answer,
+                   const std::shared_ptr<WindowBytes>& block, const BlockSender::Lacking& lacking);
 
   const Context context_;
+  const uint32_t handle_;
   const Strand strand_;
   Progress progress_;
   std::atomic<uint64_t> pending_{0};  // writes not yet acknowledged
-  BlockSender sender_;                // strand only
+  std::atomic<uint64_t> known_size_;
+  // Strand only.
+  BlockSender sender_;
+  CompareGate gate_;
+  bool touched_ = false;  // something was written since the last drain
 };
 
 }  // namespace cpaway::upload

@@ -77,6 +77,14 @@ uint64_t Window::used() const {
   return used_;
 }
 
+void WindowBytes::give_range(size_t offset, size_t size, WindowBytes& other) {
+  CHECK(size <= held_);
+  const auto from = bytes.begin() + static_cast<ptrdiff_t>(offset);
+  other.bytes.assign(from, from + static_cast<ptrdiff_t>(size));
+  other.held_ = size;
+  held_ -= size;
+}
+
 void WindowBytes::move_rest(size_t size, WindowBytes& other) {
   other.bytes.assign(bytes.begin() + static_cast<ptrdiff_t>(size), bytes.end());
   bytes.resize(size);

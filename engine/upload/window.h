@@ -63,6 +63,8 @@ class WindowBytes {
 
   // Takes over `size` acquired bytes.
   void hold(uint64_t size) { held_ += size; }
+  // Copies a range, and moves its share, to `other`, which is empty.
+  void give_range(size_t offset, size_t size, WindowBytes& other);
   // Moves the bytes behind the first `size`, and their share, to `other`, which is empty.
   void move_rest(size_t size, WindowBytes& other);
   // Gives back what is held beyond the bytes that are there.

@@ -68,5 +68,21 @@ TEST(WindowBytes, GivesBackWhatItHolds) {
   EXPECT_EQ(window.used(), 0U);
 }
 
+TEST(WindowBytes, ARangeTakesItsShareAlong) {
+  Window window(100);
+  ASSERT_TRUE(window.acquire(10, [] {}));
+  WindowBytes part(window);
+  {
+    WindowBytes whole(window);
+    whole.hold(10);
+    whole.bytes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    whole.give_range(3, 4, part);
+    EXPECT_EQ(part.bytes, (Bytes{3, 4, 5, 6}));
+    EXPECT_EQ(whole.bytes.size(), 10U);
+    EXPECT_EQ(window.used(), 10U);
+  }
+  EXPECT_EQ(window.used(), 4U);
+}
+
 }  // namespace
 }  // namespace cpaway::upload
