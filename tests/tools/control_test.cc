@@ -16,8 +16,9 @@ MountStatus sample() {
   status.pid = 7;
   status.state = "connected";
   status.window_used = 3;
-  status.transfers = {{"a\xff/b", 10, 9, 8, 7, "writing", "", ""},
-                      {"c", 1, 1, 1, 1, "committed", "abcd", ""}};
+  status.transfers = {{"a\xff/b", 10, 9, 8, 7, 6, 5, 4, "writing", "", ""},
+                      {"c", 1, 1, 1, 1, 0, 0, 1, "committed", "abcd", ""}};
+  status.earlier = {{"d", 1, 1, 1, 1, 0, 0, 1, "failed", "", "no"}};
   return status;
 }
 
@@ -29,7 +30,11 @@ TEST(MountStatus, SurvivesTheJourney) {
   ASSERT_EQ(parsed->transfers.size(), 2U);
   EXPECT_EQ(parsed->transfers[0].path, "a\xef\xbf\xbd/b");  // what is not UTF-8 is replaced
   EXPECT_EQ(parsed->transfers[0].bytes_acknowledged, 7U);
+  EXPECT_EQ(parsed->transfers[0].bytes_matched, 6U);
+  EXPECT_EQ(parsed->transfers[0].bytes_resumed, 5U);
   EXPECT_EQ(parsed->transfers[1].sha256, "abcd");
+  ASSERT_EQ(parsed->earlier.size(), 1U);
+  EXPECT_EQ(parsed->earlier[0].error, "no");
 }
 
 TEST(MountStatus, OtherTextIsAnError) {
