@@ -18,10 +18,12 @@ constexpr const char* kHelp =
     "  cpaway umount MOUNTPOINT\n"
     "  cpaway status [--json] [MOUNTPOINT]\n"
     "  cpaway wait PATH\n"
+    "  cpaway gc [--max-age=DAYS] MOUNTPOINT\n"
     "  cpaway --version | --help\n"
     "\n"
     "Options and exit codes: man cpaway.\n";
 constexpr const char* kVersion = "cpaway " CPAWAY_VERSION "\n";
+constexpr uint64_t kMaxAgeLimitDays = 36'500;
 constexpr const char* kStateDirHelp = "the mount's option state_dir, where it has one";
 
 void add_mount_words(CLI::App& app, MountWords& into) {
@@ -89,14 +91,24 @@ Result<Command> parse_wait(std::vector<std::string> words) {
   });
 }
 
+Result<Command> parse_gc(std::vector<std::string> words) {
+  return parse_into<GcWords>("cpaway gc", std::move(words), [](CLI::App& app, GcWords& into) {
+    app.add_option("MOUNTPOINT", into.mountpoint)->required();
+    app.add_option("--max-age", into.max_age_days,
+                   "days for which what an interrupted upload left is kept, default 7")
+        ->check(CLI::Range(uint64_t{0}, kMaxAgeLimitDays));
+    app.add_option("--state-dir", into.state_dir, kStateDirHelp);
+  });
+}
+
 struct NamedParser {
   std::string_view name;
   Result<Command> (*parse)(std::vector<std::string> words);
 };
 constexpr std::array kParsers = {
-    NamedParser{"mount", parse_mount}, NamedParser{"umount", parse_umount},
+    NamedParser{"mount", parse_mount},    NamedParser{"umount", parse_umount},
     NamedParser{"unmount", parse_umount}, NamedParser{"status", parse_status},
-    NamedParser{"wait", parse_wait}};
+    NamedParser{"wait", parse_wait},      NamedParser{"gc", parse_gc}};
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/result.h"
+#include "tools/gc_command.h"
 #include "tools/mount_options.h"
 #include "tools/status_command.h"
 
@@ -22,7 +23,7 @@ struct WaitWords {
   std::string path;
   std::string state_dir;
 };
-using Command = std::variant<ShowText, MountWords, UmountWords, StatusWords, WaitWords>;
+using Command = std::variant<ShowText, MountWords, UmountWords, StatusWords, WaitWords, GcWords>;
 
 // `cpaway ...`: a command and its words, or SOURCE MOUNTPOINT without one, as mount.fuse3 calls
 // it. `words` is without the program's name.

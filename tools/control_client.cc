@@ -32,14 +32,24 @@ Result<std::string> read_answer(int socket) {
 
 }  // namespace
 
-Result<MountStatus> query_daemon(const RunningDaemon& daemon) {
+Result<std::string> ask_daemon(const RunningDaemon& daemon, const std::string& request,
+                               int timeout_ms) {
   CPAWAY_ASSIGN(const UniqueFd connection, open_control_socket());
-  CPAWAY_TRY(limit_transfers(connection.get(), kQueryTimeoutMs));
+  CPAWAY_TRY(limit_transfers(connection.get(), timeout_ms));
   const sockaddr_un address = control_address(daemon.directory.get());
   if (connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return fail_os(errno, concat("mount ", daemon.record.mountpoint));
   }
-  CPAWAY_ASSIGN(const std::string text, read_answer(connection.get()));
+  const std::string line = request.empty() ? "" : concat(request, "\n");
+  if (send(connection.get(), line.data(), line.size(), MSG_NOSIGNAL) < 0 ||
+      shutdown(connection.get(), SHUT_WR) != 0) {
+    return fail_os(errno, "control socket");
+  }
+  return read_answer(connection.get());
+}
+
+Result<MountStatus> query_daemon(const RunningDaemon& daemon) {
+  CPAWAY_ASSIGN(const std::string text, ask_daemon(daemon, "", kQueryTimeoutMs));
   return parse_mount_status(text);
 }
 

@@ -11,6 +11,10 @@
 
 namespace cpaway::tools {
 
+// Sends a line ("" for none, which asks for the status) and reads the answer. Errors: ETIMEDOUT
+// where nothing came for `timeout_ms`.
+[[nodiscard]] Result<std::string> ask_daemon(const RunningDaemon& daemon,
+                                             const std::string& request, int timeout_ms);
 // Waits a few seconds at most.
 [[nodiscard]] Result<MountStatus> query_daemon(const RunningDaemon& daemon);
 

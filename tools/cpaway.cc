@@ -4,6 +4,7 @@
 
 #include "tools/command_line.h"
 #include "tools/exit_code.h"
+#include "tools/gc_command.h"
 #include "tools/mount_command.h"
 #include "tools/status_command.h"
 #include "tools/umount_command.h"
@@ -22,6 +23,7 @@ struct Runner {
     return umount_command(words.mountpoint, words.state_dir);
   }
   int operator()(const StatusWords& words) const { return status_command(words); }
+  int operator()(const GcWords& words) const { return gc_command(words); }
   int operator()(const WaitWords& words) const { return wait_command(words.path, words.state_dir); }
 };
 

@@ -4,8 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -17,9 +15,10 @@
 #include "tools/background.h"
 #include "tools/control_server.h"
 #include "tools/exit_code.h"
-#include "tools/mount_status.h"
+#include "tools/mount_control.h"
 #include "tools/mountpoint.h"
 #include "tools/prompt.h"
+#include "tools/stale_uploads.h"
 #include "tools/state_dir.h"
 #include "tools/stop_signals.h"
 
@@ -86,19 +85,6 @@ Status open_log(const MountOptions& options) {
   return log::open(log_options);
 }
 
-std::string status_text(const MountOptions& options, client::Session& session, fs::Mount& mount) {
-  fs::MountReport report = mount.report();
-  MountStatus status;
-  status.source = options.filesystem.source;
-  status.mountpoint = options.filesystem.mountpoint;
-  status.pid = getpid();
-  status.state = session.state();
-  status.window_used = report.window_used;
-  status.transfers = std::move(report.running);
-  std::move(report.recent.begin(), report.recent.end(), std::back_inserter(status.transfers));
-  return to_text(to_json(status));
-}
-
 // What is held while the mount lives, and let go in the opposite order.
 class ServedMount {
  public:
@@ -122,6 +108,7 @@ class ServedMount {
   std::unique_ptr<client::Session> session_;
   StopSignals signals_;
   std::unique_ptr<fs::Mount> mount_;
+  std::unique_ptr<MountControl> answers_;
   std::unique_ptr<ControlServer> control_;
 };
 
@@ -156,8 +143,11 @@ Checked<void> ServedMount::mount() {
   mount_ = std::move(*mount);
   signals_.watch(*mount_);
   session_->set_reopen([this](client::Requester& agent) { mount_->reopen(agent); });
-  auto control = ControlServer::start(state_->fd(),
-                                      [this] { return status_text(options_, *session_, *mount_); });
+  answers_ = std::make_unique<MountControl>(options_, *session_, *mount_, *journal_);
+  auto control = ControlServer::start(
+      state_->fd(), [this](const std::string& request, const ControlReply& reply) {
+        answers_->answer(request, reply);
+      });
   if (!control) {
     return failure(std::move(control), ExitCode::system);
   }
@@ -186,6 +176,9 @@ Checked<void> ServedMount::run(Background& background) {
     return failure(std::move(detached), ExitCode::system);
   }
   log::info("mounted ", options_.filesystem.source, " on ", options_.filesystem.mountpoint);
+  if (!options_.filesystem.read_only) {
+    collect_stale_uploads(*session_, *journal_, cache::wall_clock_s());
+  }
   if (auto ended = mount_->run(); !ended) {
     log::error(options_.filesystem.mountpoint, ": ", ended.error().to_string());
     return failure(std::move(ended), ExitCode::mount_failed);

@@ -3,7 +3,7 @@
 namespace cpaway::tools {
 namespace {
 
-nlohmann::json transfer_json(const fs::TransferReport& transfer) {
+nlohmann::json transfer_json(const fs::TransferReport& transfer, bool earlier) {
   return {{"path", transfer.path},
           {"size", transfer.size},
           {"bytes_written", transfer.bytes_written},
@@ -14,7 +14,8 @@ nlohmann::json transfer_json(const fs::TransferReport& transfer) {
           {"bytes_per_second", transfer.bytes_per_second},
           {"state", transfer.state},
           {"sha256", transfer.sha256},
-          {"error", transfer.error}};
+          {"error", transfer.error},
+          {"earlier", earlier}};
 }
 
 fs::TransferReport parse_transfer(const nlohmann::json& json) {
@@ -42,7 +43,10 @@ bool is_running(const fs::TransferReport& transfer) {
 nlohmann::json to_json(const MountStatus& status) {
   auto transfers = nlohmann::json::array();
   for (const fs::TransferReport& transfer : status.transfers) {
-    transfers.push_back(transfer_json(transfer));
+    transfers.push_back(transfer_json(transfer, false));
+  }
+  for (const fs::TransferReport& transfer : status.earlier) {
+    transfers.push_back(transfer_json(transfer, true));
   }
   return {{"source", status.source},
           {"mountpoint", status.mountpoint},
@@ -66,7 +70,8 @@ Result<MountStatus> parse_mount_status(std::string_view text) {
     json.at("state").get_to(status.state);
     json.at("window_used").get_to(status.window_used);
     for (const auto& transfer : json.at("transfers")) {
-      status.transfers.push_back(parse_transfer(transfer));
+      const bool earlier = transfer.at("earlier").get<bool>();
+      (earlier ? status.earlier : status.transfers).push_back(parse_transfer(transfer));
     }
     return status;
   } catch (const nlohmann::json::exception&) {

@@ -20,6 +20,7 @@ struct MountStatus {
   std::string state;  // of the connection: client::Session::state()
   uint64_t window_used = 0;
   std::vector<fs::TransferReport> transfers;  // running ones, then recent ones, newest first
+  std::vector<fs::TransferReport> earlier;    // of earlier mounts, newest first
 };
 
 // True for a transfer that has not come to its end.

@@ -4,7 +4,7 @@
 //                                      /var/lib/cpaway; or what state_dir names
 //     user@host:port:dir-1a2b3c4d/     one remote directory; a second mount of it takes "....2"
 //       lock                           locked while its daemon lives; holds a DaemonRecord
-//       control.sock                   answers with the mount's state (tools/control_server.h)
+//       control.sock                   answers what is asked of the mount (tools/control_server.h)
 //
 // The lock is an open-file-description lock, not flock: others can see that it is held without
 // taking it for a moment, which could turn a mount away that starts just then.

@@ -1,5 +1,6 @@
 #include "tools/status_command.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,8 +15,9 @@
 namespace cpaway::tools {
 namespace {
 
-constexpr size_t kBarWidth = 24;
-constexpr size_t kDigestDigits = 16;
+constexpr size_t kDefaultColumns = 80;
+constexpr size_t kMinBarWidth = 10;
+constexpr size_t kMaxBarWidth = 60;
 
 // Of what the program has written so far, how much is verified on the remote host.
 unsigned percent(const fs::TransferReport& transfer) {
@@ -28,9 +30,13 @@ unsigned percent(const fs::TransferReport& transfer) {
       100.0 * static_cast<double>(transfer.bytes_acknowledged) / static_cast<double>(whole)));
 }
 
-std::string bar(unsigned percents) {
-  const size_t full = kBarWidth * percents / 100;
-  return concat("[", std::string(full, '#'), std::string(kBarWidth - full, '.'), "] ");
+// Fills what `text` leaves of the line, within reason.
+std::string bar(unsigned percents, size_t columns, const std::string& text) {
+  constexpr size_t kAround = 8;  // the indent, the brackets, the gap
+  const size_t room = columns > text.size() + kAround ? columns - text.size() - kAround : 0;
+  const size_t width = std::clamp(room, kMinBarWidth, kMaxBarWidth);
+  const size_t full = width * percents / 100;
+  return concat("[", std::string(full, '#'), std::string(width - full, '.'), "]  ");
 }
 
 // A name may hold anything but must not command the terminal.
@@ -40,23 +46,53 @@ std::string printable(std::string text) {
   return text;
 }
 
-std::string format_transfer(const fs::TransferReport& transfer, bool with_bars) {
-  std::string line = concat("  ", transfer.state, "  ", printable(transfer.path), "  ");
-  if (is_running(transfer)) {
-    const unsigned percents = percent(transfer);
-    line += concat(with_bars ? bar(percents) : "", percents, "% of ",
-                   format_size(std::max(transfer.size, transfer.bytes_written)), " verified");
-    return line + "\n";
+// "45% of 1.5 GiB, 12.3 MiB/s"; of one that has ended the size only.
+std::string format_progress(const fs::TransferReport& transfer) {
+  const uint64_t whole = std::max(transfer.size, transfer.bytes_written);
+  return concat(is_running(transfer) ? concat(percent(transfer), "% of ", format_size(whole))
+                                     : format_size(transfer.size),
+                ", ", format_size(transfer.bytes_per_second), "/s");
+}
+
+// "300.0 MiB sent, 400.0 MiB matched": what was found on the remote host only where something was.
+std::string format_travelled(const fs::TransferReport& transfer) {
+  std::string text = concat(format_size(transfer.bytes_sent), " sent");
+  if (transfer.bytes_matched != 0) {
+    text += concat(", ", format_size(transfer.bytes_matched), " matched");
   }
-  line += concat(format_size(transfer.size), ", ", format_size(transfer.bytes_sent), " sent, ",
-                 format_size(transfer.bytes_acknowledged), " verified");
+  if (transfer.bytes_resumed != 0) {
+    text += concat(", ", format_size(transfer.bytes_resumed), " resumed");
+  }
+  return text;
+}
+
+std::string format_transfer(const fs::TransferReport& transfer, bool earlier, size_t columns) {
+  const bool with_bar = columns != 0 && is_running(transfer);
+  const std::string next = columns == 0 ? "  " : "\n    ";
+  const std::string progress = format_progress(transfer);
+  std::string text =
+      concat("  ", transfer.state, earlier ? " earlier  " : "  ", printable(transfer.path), next);
+  if (with_bar) {
+    text += bar(percent(transfer), columns, progress);
+  }
+  text += concat(progress, with_bar ? next : ", ", format_travelled(transfer));
   if (!transfer.sha256.empty()) {
-    line += concat("  sha256 ", transfer.sha256.substr(0, kDigestDigits), "...");
+    text += concat(next, "sha256 ", printable(transfer.sha256));
   }
   if (!transfer.error.empty()) {
-    line += concat("  ", printable(transfer.error));
+    text += concat(next, printable(transfer.error));
   }
-  return line + "\n";
+  return text + "\n";
+}
+
+// The terminal's width, 0 where standard output is none.
+size_t terminal_columns() {
+  if (isatty(STDOUT_FILENO) != 1) {
+    return 0;
+  }
+  winsize size = {};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : kDefaultColumns;
 }
 
 // What is known without the daemon's answer.
@@ -90,7 +126,7 @@ void print(const std::vector<MountStatus>& all, bool json) {
     text = to_text(array);
   } else {
     for (const MountStatus& status : all) {
-      text += format_status(status, isatty(STDOUT_FILENO) == 1);
+      text += format_status(status, terminal_columns());
     }
   }
   static_cast<void>(std::fputs(text.c_str(), stdout));
@@ -112,11 +148,14 @@ std::string format_size(uint64_t bytes) {
   return text.data();
 }
 
-std::string format_status(const MountStatus& status, bool with_bars) {
+std::string format_status(const MountStatus& status, size_t columns) {
   std::string text = concat(printable(status.source), " on ", printable(status.mountpoint),
                             "  pid ", status.pid, "  ", status.state, "\n");
   for (const fs::TransferReport& transfer : status.transfers) {
-    text += format_transfer(transfer, with_bars);
+    text += format_transfer(transfer, false, columns);
+  }
+  for (const fs::TransferReport& transfer : status.earlier) {
+    text += format_transfer(transfer, true, columns);
   }
   return text;
 }

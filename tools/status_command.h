@@ -16,8 +16,10 @@ struct StatusWords {
 
 [[nodiscard]] int status_command(const StatusWords& words);
 
-// For people: a line for the mount, one for each transfer; with bars where a terminal shows them.
-[[nodiscard]] std::string format_status(const MountStatus& status, bool with_bars);
+// For people: a line for the mount and one for each transfer. On a terminal of so many columns (0
+// is none) a transfer has several: its name, below that a bar while it runs, what travelled, and
+// how it ended.
+[[nodiscard]] std::string format_status(const MountStatus& status, size_t columns);
 
 // "1.5 GiB".
 [[nodiscard]] std::string format_size(uint64_t bytes);

@@ -49,6 +49,8 @@ TEST(CommandLine, OtherCommands) {
   EXPECT_TRUE(parse<StatusWords>({"status", "--json"}).json);
   EXPECT_EQ(parse<StatusWords>({"status", "/mnt"}).mountpoint, "/mnt");
   EXPECT_EQ(parse<WaitWords>({"wait", "/mnt/f"}).path, "/mnt/f");
+  EXPECT_EQ(parse<GcWords>({"gc", "/mnt"}).max_age_days, 7U);
+  EXPECT_EQ(parse<GcWords>({"gc", "--max-age=0", "/mnt"}).max_age_days, 0U);
 }
 
 TEST(CommandLine, HelpAndVersion) {
@@ -66,6 +68,10 @@ TEST(CommandLine, WrongOnesAreErrors) {
                                                        {"status", "-x"},
                                                        {"umount"},
                                                        {"wait"},
+                                                       {"gc"},
+                                                       {"gc", "/mnt", "--max-age=-1"},
+                                                       {"gc", "/mnt", "--max-age=x"},
+                                                       {"gc", "/mnt", "--max-age=36501"},
                                                        {"--frob"},
                                                        {"mount", "h:", "/m", "-o"},
                                                        {"mount", "h:", "/m", "--bogus"}};
