@@ -4,6 +4,8 @@
 // mutex, which is never held across a reply, a submit, or a call into the table.
 #pragma once
 
+#include <sys/types.h>
+
 #include <compare>
 #include <functional>
 #include <memory>
@@ -63,6 +65,7 @@ struct Inode {
   std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);
   std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
   uint32_t open_writers CPAWAY_GUARDED_BY(mutex) = 0;  // handles open for writing
+  pid_t last_reader CPAWAY_GUARDED_BY(mutex) = 0;      // the program that opened it for reading
   // In-place writing, from the first such write to the last close of a writer.
   std::shared_ptr<upload::InPlaceWriter> writer CPAWAY_GUARDED_BY(mutex);
   uint32_t writer_handle CPAWAY_GUARDED_BY(mutex) = 0;  // at the agent

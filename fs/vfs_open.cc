@@ -151,6 +151,10 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     return;
   }
   if (!writes) {
+    {
+      const MutexLock lock(inode->mutex);
+      inode->last_reader = reply.caller();
+    }
     fuse_file_info info = file;
     info.keep_cache = keep_cache(inode, attr) ? 1 : 0;
     const auto opened = add_open_file(inode, false);

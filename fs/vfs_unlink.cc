@@ -30,8 +30,10 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) 
                [this, reply, parent, inode, name = std::string(name)](const StagedUse& /*use*/) {
                  bool staged = false;
                  bool local_only = false;
+                 bool was_read = false;
                  {
                    const MutexLock lock(inode->mutex);
+                   was_read = inode->last_reader == reply.caller();
                    staged = inode->staged.has_value();
                    if (staged) {
                      local_only = inode->staged->is_new;
@@ -42,7 +44,7 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) 
                  if (local_only) {
                    inodes_.remove_name(*parent, name);
                    reply.ok();
-                 } else if (!staged && is_copying(reply.caller())) {
+                 } else if (!staged && !was_read && is_copying(reply.caller())) {
                    unlink_known(reply, parent, inode, name);
                  } else {
                    unlink_remote(reply, parent, name, inode);

@@ -60,8 +60,6 @@ class Resume : public MountedRemote {
   // Lets the feeder give the rest; cp's exit status.
   int finish() {
     write_file(local("go"), "\n");
-    int status = 0;
-    ::waitpid(feeder_, &status, 0);
     return wait_for_cp();
   }
   int wait_for_cp() {
