@@ -37,6 +37,7 @@ class Resume : public MountedRemote {
     argv.push_back(nullptr);
     const pid_t pid = ::fork();
     if (pid == 0) {
+      ::setpgid(0, 0);  // what it starts is ended with it
       ::execvp(argv[0], argv.data());
       ::_exit(127);
     }
@@ -67,7 +68,7 @@ class Resume : public MountedRemote {
     ::waitpid(cp_, &status, 0);
     cp_ = -1;
     if (feeder_ > 0) {
-      ::kill(feeder_, SIGKILL);
+      ::kill(-feeder_, SIGKILL);
       ::waitpid(feeder_, nullptr, 0);
       feeder_ = -1;
     }

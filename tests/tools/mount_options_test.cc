@@ -57,7 +57,7 @@ TEST(MountOptions, DefaultsAreThoseOfTheDesign) {
 TEST(MountOptions, LoginOptions) {
   const MountOptions o = parsed(
       "port=2222,IdentityFile=/k1,IdentityFile=/k2,UserKnownHostsFile=/kh,"
-      "StrictHostKeyChecking=accept-new,compress=yes,ConnectTimeout=5,password_stdin,"
+      "StrictHostKeyChecking=accept-new,Compression=yes,ConnectTimeout=5,password_stdin,"
       "agent=/opt/agent --x,timeout=0,sync=commit,state_dir=/s");
   EXPECT_EQ(o.session.login.port, 2222);
   EXPECT_THAT(o.session.login.identity_files, ElementsAre("/k1", "/k2"));

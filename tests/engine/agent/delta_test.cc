@@ -226,12 +226,19 @@ TEST_F(DeltaTest, ListsTheChunksThatTheChunkerGives) {
     }
   }
   hash::ChunkList expected;  // of a part
-  static_cast<void>(delta::append_chunks(ByteSpan(old).subspan(500, 100000), true, {}, expected));
-  EXPECT_EQ(agent.chunks({kUpload, 1, 500, 100000, 4096, 8192, 65536}).value(), expected);
+  static_cast<void>(delta::append_chunks(ByteSpan(old).subspan(500), true, {}, expected));
+  const auto part = agent.chunks({kUpload, 1, 500, 100000, 4096, 8192, 65536}).value();
+  ASSERT_LE(part.size(), expected.size());
+  uint64_t listed = 0;
+  for (size_t i = 0; i < part.size(); ++i) {
+    EXPECT_EQ(part[i], expected[i]);
+    listed += part[i].size;
+  }
+  EXPECT_GE(listed, 100000U);
   EXPECT_TRUE(agent.chunks({kUpload, 1, 0, 0, 4096, 8192, 65536})->empty());
   // With average 0 the least size does not count.
-  EXPECT_EQ(agent.chunks({kUpload, 1, 0, 3000, 0, 0, 1024})->size(), 3U);
-  EXPECT_EQ(agent.chunks({kUpload, 1, 0, 3000, UINT32_MAX, 0, 1024})->size(), 3U);
+  EXPECT_EQ(agent.chunks({kUpload, 1, 0, 3000, 0, 0, 1024})->at(0).size, 1024U);
+  EXPECT_EQ(agent.chunks({kUpload, 1, 0, 3000, UINT32_MAX, 0, 1024})->at(2).size, 1024U);
 }
 
 TEST_F(DeltaTest, RefusesSizesOfChunksOutOfRange) {
