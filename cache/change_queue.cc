@@ -21,7 +21,7 @@ constexpr size_t kEntryBytes = 200;
 // ---- callers
 
 bool ChangeQueue::has_room_locked(size_t bytes) const {
-  return open_.bytes == 0 || bytes <= kMaxBytes - std::min(kMaxBytes, open_.bytes);
+  return !abandoned_ && (open_.bytes == 0 || bytes <= kMaxBytes - std::min(kMaxBytes, open_.bytes));
 }
 
 // Called with the change already in open_.
@@ -63,7 +63,8 @@ CheckpointChange* ChangeQueue::find_checkpoint_locked(const std::string& path) {
   if (found != open_.checkpoints.end()) {
     return &found->second;
   }
-  return open_.checkpoints.size() < kMaxCheckpointChanges ? &open_.checkpoints[path] : nullptr;
+  return !abandoned_ && open_.checkpoints.size() < kMaxCheckpointChanges ? &open_.checkpoints[path]
+                                                                         : nullptr;
 }
 
 bool ChangeQueue::start_checkpoint(const std::string& path, const std::string& staging_name,
@@ -131,23 +132,28 @@ std::vector<CheckpointChange> ChangeQueue::checkpoint(const std::string& path) c
   const MutexLock lock(mutex_);
   std::vector<CheckpointChange> changes;
   for (const Batch* batch : {committing_.get(), &open_}) {
-    const auto found =
-        batch != nullptr ? batch->checkpoints.find(path) : CheckpointChanges::const_iterator();
-    if (batch != nullptr && found != batch->checkpoints.end()) {
+    if (batch == nullptr) {
+      continue;
+    }
+    if (const auto found = batch->checkpoints.find(path); found != batch->checkpoints.end()) {
       changes.push_back(found->second);
     }
   }
   return changes;
 }
 
-std::vector<CheckpointChanges> ChangeQueue::checkpoints() const {
+std::set<std::string> ChangeQueue::changed_checkpoints() const {
   const MutexLock lock(mutex_);
-  std::vector<CheckpointChanges> changes;
-  if (committing_) {
-    changes.push_back(committing_->checkpoints);
+  std::set<std::string> paths;
+  for (const Batch* batch : {committing_.get(), &open_}) {
+    if (batch == nullptr) {
+      continue;
+    }
+    for (const auto& [path, change] : batch->checkpoints) {
+      paths.insert(path);
+    }
   }
-  changes.push_back(open_.checkpoints);
-  return changes;
+  return paths;
 }
 
 ChangeQueue::Records ChangeQueue::records(size_t limit) const {
@@ -215,6 +221,16 @@ void ChangeQueue::committed() {
   finished_.notify_all();
 }
 
+void ChangeQueue::abandon() {
+  {
+    const MutexLock lock(mutex_);
+    abandoned_ = true;
+    open_ = {};
+    committing_ = nullptr;
+  }
+  finished_.notify_all();
+}
+
 // ---- owner
 
 void ChangeQueue::wake() {
@@ -234,7 +250,7 @@ void ChangeQueue::flush() {
   const uint64_t until = batches_taken_ + (open_.bytes > 0 ? 1 : 0);
   flush_until_ = std::max(flush_until_, until);
   changed_.notify_one();
-  while (batches_done_ < until) {
+  while (batches_done_ < until && !abandoned_) {
     finished_.wait(mutex_);
   }
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +35,8 @@ class ChangeQueue {
   [[nodiscard]] VersionChanges versions() const CPAWAY_EXCLUDES(mutex_);
   [[nodiscard]] std::vector<CheckpointChange> checkpoint(const std::string& path) const
       CPAWAY_EXCLUDES(mutex_);
-  [[nodiscard]] std::vector<CheckpointChanges> checkpoints() const CPAWAY_EXCLUDES(mutex_);
+  // The paths of all checkpoints that changed.
+  [[nodiscard]] std::set<std::string> changed_checkpoints() const CPAWAY_EXCLUDES(mutex_);
   struct Records {
     std::vector<upload::TransferRecord> newest_first;
     uint64_t before = 0;  // what the database holds from this number on is among them
@@ -53,6 +54,8 @@ class ChangeQueue {
   [[nodiscard]] Work wait(int64_t idle_ms) CPAWAY_EXCLUDES(mutex_);
   // The batch is in the database, or was given up.
   void committed() CPAWAY_EXCLUDES(mutex_);
+  // No writer comes any more: nothing is taken, and no flush waits.
+  void abandon() CPAWAY_EXCLUDES(mutex_);
 
   // ---- owner
   void wake() CPAWAY_EXCLUDES(mutex_);
@@ -81,6 +84,7 @@ class ChangeQueue {
   uint64_t flush_until_ CPAWAY_GUARDED_BY(mutex_) = 0;  // batches that do not wait for company
   bool woken_ CPAWAY_GUARDED_BY(mutex_) = false;
   bool stopping_ CPAWAY_GUARDED_BY(mutex_) = false;
+  bool abandoned_ CPAWAY_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace cpaway::cache

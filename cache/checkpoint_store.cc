@@ -30,7 +30,7 @@ bool is_settled(const std::vector<AcknowledgedBlock>& blocks) {
 
 // Segments that are missing or do not decode are skipped: their blocks are sent again.
 Result<std::vector<AcknowledgedBlock>> read_blocks(const ReadTxn& txn, const CheckpointEntry& entry,
-                                                   BadValues& bad) {
+                                                   Health& health) {
   std::vector<AcknowledgedBlock> blocks;
   CPAWAY_ASSIGN(Cursor cursor, Cursor::open(txn, Table::blocks));
   CPAWAY_ASSIGN(bool found, cursor.seek(segment_key(entry.serial, 0)));
@@ -38,16 +38,16 @@ Result<std::vector<AcknowledgedBlock>> read_blocks(const ReadTxn& txn, const Che
     const size_t good_count = blocks.size();
     if (!decode_blocks(cursor.value(), kMaxBlocks, blocks)) {
       blocks.resize(good_count);
-      bad.add();
+      health.add_bad_value();
     }
     CPAWAY_ASSIGN(found, cursor.next());
   }
   return settle(std::move(blocks));
 }
 
-Result<Checkpoint> read_checkpoint(const ReadTxn& txn, CheckpointEntry entry, BadValues& bad) {
+Result<Checkpoint> read_checkpoint(const ReadTxn& txn, CheckpointEntry entry, Health& health) {
   Checkpoint checkpoint;
-  CPAWAY_ASSIGN(checkpoint.blocks, read_blocks(txn, entry, bad));
+  CPAWAY_ASSIGN(checkpoint.blocks, read_blocks(txn, entry, health));
   checkpoint.path = std::move(entry.path);
   checkpoint.staging_name = std::move(entry.staging_name);
   checkpoint.bytes_acknowledged = bytes_in(checkpoint.blocks);
@@ -55,28 +55,28 @@ Result<Checkpoint> read_checkpoint(const ReadTxn& txn, CheckpointEntry entry, Ba
   return checkpoint;
 }
 
-Result<std::optional<CheckpointEntry>> get_entry(const ReadTxn& txn, ByteSpan key, BadValues& bad) {
+Result<std::optional<CheckpointEntry>> get_entry(const ReadTxn& txn, ByteSpan key, Health& health) {
   CPAWAY_ASSIGN(const auto value, txn.get(Table::checkpoints, key));
   if (!value) {
     return std::optional<CheckpointEntry>();
   }
   auto entry = decode_checkpoint(*value);
   if (!entry) {
-    bad.add();
+    health.add_bad_value();
   }
   return entry;
 }
 
 // Visits all entries that decode: visit(key, entry) returns a Status.
 template <typename Visit>
-Status for_each_entry(const ReadTxn& txn, BadValues& bad, Visit visit) {
+Status for_each_entry(const ReadTxn& txn, Health& health, Visit visit) {
   CPAWAY_ASSIGN(Cursor cursor, Cursor::open(txn, Table::checkpoints));
   CPAWAY_ASSIGN(bool found, cursor.first());
   while (found) {
     if (auto entry = decode_checkpoint(cursor.value())) {
       CPAWAY_TRY(visit(cursor.key(), std::move(*entry)));
     } else {
-      bad.add();
+      health.add_bad_value();
     }
     CPAWAY_ASSIGN(found, cursor.next());
   }
@@ -137,19 +137,19 @@ std::optional<Checkpoint> apply_change(std::optional<Checkpoint> before, const s
 // ---- reading
 
 Result<std::optional<Checkpoint>> find_checkpoint(const ReadTxn& txn, const std::string& path,
-                                                  BadValues& bad) {
-  CPAWAY_ASSIGN(auto entry, get_entry(txn, checkpoint_key(path), bad));
+                                                  Health& health) {
+  CPAWAY_ASSIGN(auto entry, get_entry(txn, checkpoint_key(path), health));
   if (!entry || entry->path != path) {
     return std::optional<Checkpoint>();
   }
-  CPAWAY_ASSIGN(auto checkpoint, read_checkpoint(txn, std::move(*entry), bad));
+  CPAWAY_ASSIGN(auto checkpoint, read_checkpoint(txn, std::move(*entry), health));
   return std::optional(std::move(checkpoint));
 }
 
-Result<std::vector<Checkpoint>> list_checkpoints(const ReadTxn& txn, BadValues& bad) {
+Result<std::vector<Checkpoint>> list_checkpoints(const ReadTxn& txn, Health& health) {
   std::vector<Checkpoint> all;
-  CPAWAY_TRY(for_each_entry(txn, bad, [&](ByteSpan, CheckpointEntry entry) -> Status {
-    CPAWAY_ASSIGN(auto checkpoint, read_checkpoint(txn, std::move(entry), bad));
+  CPAWAY_TRY(for_each_entry(txn, health, [&](ByteSpan, CheckpointEntry entry) -> Status {
+    CPAWAY_ASSIGN(auto checkpoint, read_checkpoint(txn, std::move(entry), health));
     checkpoint.blocks = {};
     all.push_back(std::move(checkpoint));
     return {};
@@ -159,9 +159,9 @@ Result<std::vector<Checkpoint>> list_checkpoints(const ReadTxn& txn, BadValues& 
 
 // ---- writing
 
-Result<CheckpointStore> CheckpointStore::load(const ReadTxn& txn, BadValues& bad) {
+Result<CheckpointStore> CheckpointStore::load(const ReadTxn& txn, Health& health) {
   uint64_t last_serial = 0;
-  CPAWAY_TRY(for_each_entry(txn, bad, [&](ByteSpan, const CheckpointEntry& entry) -> Status {
+  CPAWAY_TRY(for_each_entry(txn, health, [&](ByteSpan, const CheckpointEntry& entry) -> Status {
     last_serial = std::max(last_serial, entry.serial);
     return {};
   }));
@@ -171,7 +171,7 @@ Result<CheckpointStore> CheckpointStore::load(const ReadTxn& txn, BadValues& bad
   if (found) {
     last_serial = std::max(last_serial, decode_segment_owner(cursor.key()).value_or(0));
   }
-  return CheckpointStore(last_serial + 1, bad);
+  return CheckpointStore(last_serial + 1, health);
 }
 
 Status CheckpointStore::apply(WriteTxn& txn, const std::string& path,
@@ -191,7 +191,7 @@ Status CheckpointStore::apply(WriteTxn& txn, const std::string& path,
     entry.path = path;
     return append(txn, std::move(entry), change);
   }
-  CPAWAY_ASSIGN(auto entry, get_entry(txn, key, *bad_));
+  CPAWAY_ASSIGN(auto entry, get_entry(txn, key, *health_));
   return entry && entry->path == path ? append(txn, std::move(*entry), change) : Status();
 }
 
@@ -212,7 +212,7 @@ Status CheckpointStore::append(WriteTxn& txn, CheckpointEntry entry,
 }
 
 Status CheckpointStore::remove(WriteTxn& txn, ByteSpan key) {
-  CPAWAY_ASSIGN(const auto entry, get_entry(txn, key, *bad_));
+  CPAWAY_ASSIGN(const auto entry, get_entry(txn, key, *health_));
   CPAWAY_TRY(txn.erase(Table::checkpoints, key));
   for (uint32_t segment = 0; entry && segment < entry->segments; ++segment) {
     CPAWAY_ASSIGN(const bool erased, txn.erase(Table::blocks, segment_key(entry->serial, segment)));
@@ -230,13 +230,14 @@ Status CheckpointStore::limit_count(WriteTxn& txn) {
   }
   Bytes oldest;
   int64_t oldest_s = 0;
-  CPAWAY_TRY(for_each_entry(txn, *bad_, [&](ByteSpan key, const CheckpointEntry& entry) -> Status {
-    if (oldest.empty() || entry.changed_s < oldest_s) {
-      oldest.assign(key.begin(), key.end());
-      oldest_s = entry.changed_s;
-    }
-    return {};
-  }));
+  CPAWAY_TRY(
+      for_each_entry(txn, *health_, [&](ByteSpan key, const CheckpointEntry& entry) -> Status {
+        if (oldest.empty() || entry.changed_s < oldest_s) {
+          oldest.assign(key.begin(), key.end());
+          oldest_s = entry.changed_s;
+        }
+        return {};
+      }));
   return oldest.empty() ? Status() : remove(txn, oldest);
 }
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "cache/bad_values.h"
 #include "cache/changes.h"
 #include "cache/env.h"
+#include "cache/health.h"
 
 namespace cpaway::cache {
 
@@ -26,27 +26,28 @@ namespace cpaway::cache {
 
 [[nodiscard]] Result<std::optional<upload::Checkpoint>> find_checkpoint(const ReadTxn& txn,
                                                                         const std::string& path,
-                                                                        BadValues& bad);
+                                                                        Health& health);
 [[nodiscard]] Result<std::vector<upload::Checkpoint>> list_checkpoints(const ReadTxn& txn,
-                                                                       BadValues& bad);
+                                                                       Health& health);
 
 // ---- writing, on the thread of the writer
 
 class CheckpointStore {
  public:
-  [[nodiscard]] static Result<CheckpointStore> load(const ReadTxn& txn, BadValues& bad);
+  [[nodiscard]] static Result<CheckpointStore> load(const ReadTxn& txn, Health& health);
   [[nodiscard]] Status apply(WriteTxn& txn, const std::string& path,
                              const CheckpointChange& change);
 
  private:
-  CheckpointStore(uint64_t next_serial, BadValues& bad) : next_serial_(next_serial), bad_(&bad) {}
+  CheckpointStore(uint64_t next_serial, Health& health)
+      : next_serial_(next_serial), health_(&health) {}
   [[nodiscard]] Status remove(WriteTxn& txn, ByteSpan key);
   // Makes room for one more.
   [[nodiscard]] Status limit_count(WriteTxn& txn);
   [[nodiscard]] Status append(WriteTxn& txn, CheckpointEntry entry, const CheckpointChange& change);
 
   uint64_t next_serial_;
-  BadValues* bad_;
+  Health* health_;
 };
 
 }  // namespace cpaway::cache

@@ -26,16 +26,16 @@ uint64_t map_size(uint64_t max_size) {
 
 }  // namespace
 
-Result<std::shared_ptr<Database>> Database::open(const std::string& directory, uint64_t max_size,
-                                                 BadValues& bad) {
+Result<std::shared_ptr<Database>> Database::open(const std::string& directory, uint64_t max_size) {
   CPAWAY_ASSIGN(auto env, Env::open(directory, map_size(max_size)));
   CPAWAY_TRY(check_schema(*env));
+  auto health = std::make_unique<Health>();
   CPAWAY_ASSIGN(const ReadTxn txn, ReadTxn::begin(*env));
-  CPAWAY_ASSIGN(HashIndex index, HashIndex::load(txn, bad));
-  CPAWAY_ASSIGN(CheckpointStore checkpoints, CheckpointStore::load(txn, bad));
+  CPAWAY_ASSIGN(HashIndex index, HashIndex::load(txn, *health));
+  CPAWAY_ASSIGN(CheckpointStore checkpoints, CheckpointStore::load(txn, *health));
   CPAWAY_ASSIGN(const uint64_t next_record, next_transfer_number(txn));
   return std::shared_ptr<Database>(
-      new Database(std::move(env), max_size, index, checkpoints, next_record));
+      new Database(std::move(env), std::move(health), max_size, index, checkpoints, next_record));
 }
 
 Status Database::check_schema(Env& env) {

@@ -1,27 +1,28 @@
 // One open store: environment, schema, and what the writer does to it.
 //
-// Readers use env() on any thread, while they hold the shared_ptr that keeps it open. All else is
-// the writer's.
+// Readers use env() and health() on any thread, while they hold the shared_ptr that keeps it open.
+// All else is the writer's.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include "cache/bad_values.h"
 #include "cache/changes.h"
 #include "cache/checkpoint_store.h"
 #include "cache/env.h"
 #include "cache/hash_index.h"
+#include "cache/health.h"
 
 namespace cpaway::cache {
 
 class Database {
  public:
-  // Errc::version where the schema is another's. `bad` outlives the database.
+  // Errc::version where the schema is another's.
   [[nodiscard]] static Result<std::shared_ptr<Database>> open(const std::string& directory,
-                                                              uint64_t max_size, BadValues& bad);
+                                                              uint64_t max_size);
 
   [[nodiscard]] Env& env() { return *env_; }
+  [[nodiscard]] Health& health() { return *health_; }
   [[nodiscard]] uint64_t next_record() const { return next_record_; }
 
   // All of it or nothing.
@@ -34,9 +35,10 @@ class Database {
   [[nodiscard]] Result<uint64_t> bytes_used();
 
  private:
-  Database(std::unique_ptr<Env> env, uint64_t max_size, HashIndex index,
-           CheckpointStore checkpoints, uint64_t next_record)
+  Database(std::unique_ptr<Env> env, std::unique_ptr<Health> health, uint64_t max_size,
+           HashIndex index, CheckpointStore checkpoints, uint64_t next_record)
       : env_(std::move(env)),
+        health_(std::move(health)),
         max_size_(max_size),
         index_(index),
         checkpoints_(checkpoints),
@@ -48,6 +50,7 @@ class Database {
   [[nodiscard]] Status turn();
 
   const std::unique_ptr<Env> env_;
+  const std::unique_ptr<Health> health_;
   const uint64_t max_size_;
   HashIndex index_;
   CheckpointStore checkpoints_;

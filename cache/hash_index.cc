@@ -10,21 +10,21 @@ constexpr size_t kMaxSamplesSearched = 4096;
 constexpr size_t kMaxFilesOfSample = 64;
 constexpr size_t kMaxCandidates = 1024;
 
-Result<std::optional<FileEntry>> get_entry(const ReadTxn& txn, ByteSpan file, BadValues& bad) {
+Result<std::optional<FileEntry>> get_entry(const ReadTxn& txn, ByteSpan file, Health& health) {
   CPAWAY_ASSIGN(const auto value, txn.get(Table::files, file));
   if (!value) {
     return std::optional<FileEntry>();
   }
   auto entry = decode_file(file, *value);
   if (!entry) {
-    bad.add();
+    health.add_bad_value();
   }
   return entry;
 }
 
 // Nothing where segments are missing or do not decode.
 Result<std::optional<hash::ChunkList>> read_list(const ReadTxn& txn, const FileEntry& entry,
-                                                 BadValues& bad) {
+                                                 Health& health) {
   hash::ChunkList chunks;
   chunks.reserve(entry.chunk_count);
   CPAWAY_ASSIGN(Cursor cursor, Cursor::open(txn, Table::lists));
@@ -34,7 +34,7 @@ Result<std::optional<hash::ChunkList>> read_list(const ReadTxn& txn, const FileE
     CPAWAY_ASSIGN(found, cursor.next());
   }
   if (chunks.size() != entry.chunk_count) {
-    bad.add();
+    health.add_bad_value();
     return std::optional<hash::ChunkList>();
   }
   return std::optional(std::move(chunks));
@@ -70,8 +70,8 @@ Status count_hits(Cursor& cursor, Sample sample, Hits& hits) {
 
 Result<std::optional<upload::KnownVersion>> find_version(const ReadTxn& txn,
                                                          const upload::VersionKey& key,
-                                                         BadValues& bad) {
-  CPAWAY_ASSIGN(auto entry, get_entry(txn, file_key(key), bad));
+                                                         Health& health) {
+  CPAWAY_ASSIGN(auto entry, get_entry(txn, file_key(key), health));
   if (!entry || entry->key != key) {
     return std::optional<upload::KnownVersion>();
   }
@@ -79,7 +79,7 @@ Result<std::optional<upload::KnownVersion>> find_version(const ReadTxn& txn,
   version.file = {entry->key, std::move(entry->path)};
   version.sha256 = entry->sha256;
   if (entry->list != 0) {
-    CPAWAY_ASSIGN(auto chunks, read_list(txn, *entry, bad));
+    CPAWAY_ASSIGN(auto chunks, read_list(txn, *entry, health));
     if (!chunks) {
       return std::optional<upload::KnownVersion>();
     }
@@ -89,7 +89,7 @@ Result<std::optional<upload::KnownVersion>> find_version(const ReadTxn& txn,
 }
 
 Result<std::vector<SimilarFile>> find_similar(const ReadTxn& txn,
-                                              const std::vector<Sample>& samples, BadValues& bad) {
+                                              const std::vector<Sample>& samples, Health& health) {
   Hits hits;
   CPAWAY_ASSIGN(Cursor cursor, Cursor::open(txn, Table::index));
   for (size_t i = 0; i < std::min(samples.size(), kMaxSamplesSearched); ++i) {
@@ -102,7 +102,7 @@ Result<std::vector<SimilarFile>> find_similar(const ReadTxn& txn,
   best.resize(std::min(best.size(), kMaxCandidates));
   std::vector<SimilarFile> found;
   for (const auto& [file, count] : best) {
-    CPAWAY_ASSIGN(auto entry, get_entry(txn, as_bytes(file), bad));
+    CPAWAY_ASSIGN(auto entry, get_entry(txn, as_bytes(file), health));
     if (entry) {
       found.push_back({{entry->key, std::move(entry->path)}, count});
     }
@@ -112,10 +112,10 @@ Result<std::vector<SimilarFile>> find_similar(const ReadTxn& txn,
 
 // ---- writing
 
-Result<HashIndex> HashIndex::load(const ReadTxn& txn, BadValues& bad) {
+Result<HashIndex> HashIndex::load(const ReadTxn& txn, Health& health) {
   CPAWAY_ASSIGN(const uint64_t next_list, number_after_last(txn, Table::lists));
   CPAWAY_ASSIGN(const uint64_t next_use, number_after_last(txn, Table::uses));
-  return HashIndex(next_list, next_use, bad);
+  return HashIndex(next_list, next_use, health);
 }
 
 Status HashIndex::remember(WriteTxn& txn, const PendingVersion& pending) {
@@ -144,7 +144,7 @@ Status HashIndex::rekey(WriteTxn& txn, const upload::VersionKey& before,
                         const upload::KnownFile& now) {
   const Bytes old_file = file_key(before);
   const Bytes new_file = file_key(now.key);
-  CPAWAY_ASSIGN(auto entry, get_entry(txn, old_file, *bad_));
+  CPAWAY_ASSIGN(auto entry, get_entry(txn, old_file, *health_));
   if (!entry || entry->key != before) {
     return {};
   }
@@ -162,7 +162,7 @@ Status HashIndex::rekey(WriteTxn& txn, const upload::VersionKey& before,
 
 Status HashIndex::touch(WriteTxn& txn, const upload::VersionKey& key) {
   const Bytes file = file_key(key);
-  CPAWAY_ASSIGN(auto entry, get_entry(txn, file, *bad_));
+  CPAWAY_ASSIGN(auto entry, get_entry(txn, file, *health_));
   if (!entry || entry->use + 1 == next_use_) {
     return {};
   }
@@ -182,19 +182,19 @@ Result<bool> HashIndex::evict_one(WriteTxn& txn) {
     file.assign(cursor.value().begin(), cursor.value().end());
   }
   if (decode_file_key(file)) {
-    CPAWAY_ASSIGN(const auto entry, get_entry(txn, file, *bad_));
+    CPAWAY_ASSIGN(const auto entry, get_entry(txn, file, *health_));
     if (entry && number_key(entry->use) == use) {
       CPAWAY_TRY(forget(txn, file));
     }
   } else {
-    bad_->add();
+    health_->add_bad_value();
   }
   CPAWAY_TRY(txn.erase(Table::uses, use));
   return true;
 }
 
 Status HashIndex::forget(WriteTxn& txn, ByteSpan file) {
-  CPAWAY_ASSIGN(const auto entry, get_entry(txn, file, *bad_));
+  CPAWAY_ASSIGN(const auto entry, get_entry(txn, file, *health_));
   CPAWAY_ASSIGN(const bool existed, txn.erase(Table::files, file));
   if (!existed || !entry) {
     return {};
@@ -214,7 +214,7 @@ Result<std::vector<Sample>> HashIndex::samples_in(const ReadTxn& txn, const File
   if (entry.list == 0) {
     return entry.samples;
   }
-  CPAWAY_ASSIGN(const auto chunks, read_list(txn, entry, *bad_));
+  CPAWAY_ASSIGN(const auto chunks, read_list(txn, entry, *health_));
   return chunks ? samples_of(*chunks) : std::vector<Sample>();
 }
 

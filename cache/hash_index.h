@@ -5,26 +5,26 @@
 #include <optional>
 #include <vector>
 
-#include "cache/bad_values.h"
 #include "cache/changes.h"
 #include "cache/env.h"
+#include "cache/health.h"
 
 namespace cpaway::cache {
 
 // ---- reading, on any thread
 
 [[nodiscard]] Result<std::optional<upload::KnownVersion>> find_version(
-    const ReadTxn& txn, const upload::VersionKey& key, BadValues& bad);
+    const ReadTxn& txn, const upload::VersionKey& key, Health& health);
 // In no order.
 [[nodiscard]] Result<std::vector<SimilarFile>> find_similar(const ReadTxn& txn,
                                                             const std::vector<Sample>& samples,
-                                                            BadValues& bad);
+                                                            Health& health);
 
 // ---- writing, on the thread of the writer
 
 class HashIndex {
  public:
-  [[nodiscard]] static Result<HashIndex> load(const ReadTxn& txn, BadValues& bad);
+  [[nodiscard]] static Result<HashIndex> load(const ReadTxn& txn, Health& health);
 
   // Takes the place of what was known of the inode.
   [[nodiscard]] Status remember(WriteTxn& txn, const PendingVersion& pending);
@@ -36,8 +36,8 @@ class HashIndex {
   [[nodiscard]] Result<bool> evict_one(WriteTxn& txn);
 
  private:
-  HashIndex(uint64_t next_list, uint64_t next_use, BadValues& bad)
-      : next_list_(next_list), next_use_(next_use), bad_(&bad) {}
+  HashIndex(uint64_t next_list, uint64_t next_use, Health& health)
+      : next_list_(next_list), next_use_(next_use), health_(&health) {}
   [[nodiscard]] Status forget(WriteTxn& txn, ByteSpan file);
   [[nodiscard]] Status add_to_index(WriteTxn& txn, const std::vector<Sample>& samples,
                                     ByteSpan file);
@@ -47,7 +47,7 @@ class HashIndex {
 
   uint64_t next_list_;
   uint64_t next_use_;
-  BadValues* bad_;
+  Health* health_;
 };
 
 }  // namespace cpaway::cache

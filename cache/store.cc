@@ -58,7 +58,6 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
     log::warning("the store is set aside as store.damaged, and with it what was known: ",
                  database.error().to_string());
     CPAWAY_TRY(store->directory_.set_aside());
-    store->bad_.clear();
     database = store->open_database();
   }
   if (!database) {
@@ -71,15 +70,24 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
 Result<std::shared_ptr<Database>> Store::open_database() {
   CPAWAY_TRY(check_env_file(directory_.data_file()));
   CPAWAY_TRY(directory_.make_lock_file());
-  return Database::open(directory_.path(), options_.max_size, bad_);
+  return Database::open(directory_.path(), options_.max_size);
 }
 
 void Store::start(std::shared_ptr<Database> database) {
   queue_.set_next_record(database->next_record());
+  if (database->health().condemned()) {
+    queue_.wake();
+  }
   publish(std::move(database));
   writer_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "store");
-    run();
+    try {
+      run();
+    } catch (const std::exception& problem) {  // no memory, at a moment that is not a batch's
+      log::error("the store ends: ", problem.what());
+      publish(nullptr);
+      queue_.abandon();
+    }
   });
 }
 
@@ -119,23 +127,15 @@ T Store::read_or(T otherwise, Read read) {
   }
   auto result = [&]() -> Result<T> {
     CPAWAY_ASSIGN(const ReadTxn txn, ReadTxn::begin(database->env()));
-    return read(txn);
+    return read(txn, database->health());
   }();
-  if (bad_.too_many()) {
-    queue_.wake();
+  if (!result && is_damage(result.error())) {
+    database->health().condemn();
   }
-  if (!result) {
-    note(result.error());
-    return otherwise;
+  if (database->health().condemned()) {
+    queue_.wake();  // the writer sees to it
   }
-  return std::move(*result);
-}
-
-void Store::note(const Error& error) {
-  if (is_damage(error)) {
-    damaged_ = true;
-    queue_.wake();
-  }
+  return result ? std::move(*result) : otherwise;
 }
 
 std::optional<upload::KnownVersion> Store::find_version(const upload::VersionKey& key) {
@@ -145,11 +145,11 @@ std::optional<upload::KnownVersion> Store::find_version(const upload::VersionKey
   if (resolved.pending) {
     found = resolved.pending->version;
   } else if (!resolved.gone) {
-    found = read_or(Found(), [&](const ReadTxn& txn) -> Result<Found> {
-      CPAWAY_ASSIGN(auto version, cache::find_version(txn, resolved.stored_as, bad_));
+    found = read_or(Found(), [&](const ReadTxn& txn, Health& health) -> Result<Found> {
+      CPAWAY_ASSIGN(auto version, cache::find_version(txn, resolved.stored_as, health));
       // The change to `now` may have been committed since the queue was looked at.
       return version || !resolved.now ? Result<Found>(std::move(version))
-                                      : cache::find_version(txn, key, bad_);
+                                      : cache::find_version(txn, key, health);
     });
     if (found) {
       ignore(queue_.add_touch(key) ? Status() : fail(Errc::limit, "queue"),
@@ -167,9 +167,10 @@ std::vector<upload::KnownFile> Store::find_similar(const std::vector<hash::Block
   using Found = std::vector<SimilarFile>;
   const std::vector<Sample> samples = samples_of(ids);
   const VersionChanges changes = queue_.versions();
-  Found found = merge_similar(changes, samples, read_or(Found(), [&](const ReadTxn& txn) {
-                                return cache::find_similar(txn, samples, bad_);
-                              }));
+  Found found =
+      merge_similar(changes, samples, read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+                      return cache::find_similar(txn, samples, health);
+                    }));
   std::vector<upload::KnownFile> best;
   for (size_t i = 0; i < std::min(limit, found.size()); ++i) {
     best.push_back(std::move(found[i].file));
@@ -184,8 +185,9 @@ std::optional<upload::Checkpoint> Store::find_checkpoint(const std::string& path
       !changes.empty() && changes.back().base != CheckpointChange::Base::before;
   Found found;
   if (!starts_here) {
-    found = read_or(Found(),
-                    [&](const ReadTxn& txn) { return cache::find_checkpoint(txn, path, bad_); });
+    found = read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+      return cache::find_checkpoint(txn, path, health);
+    });
   }
   for (const CheckpointChange& change : changes) {
     found = apply_change(std::move(found), path, change);
@@ -196,18 +198,17 @@ std::optional<upload::Checkpoint> Store::find_checkpoint(const std::string& path
 std::vector<upload::Checkpoint> Store::checkpoints() {
   using Found = std::vector<upload::Checkpoint>;
   std::map<std::string, upload::Checkpoint> all;
-  const auto changed = queue_.checkpoints();
-  for (auto& checkpoint :
-       read_or(Found(), [&](const ReadTxn& txn) { return list_checkpoints(txn, bad_); })) {
+  const auto changed = queue_.changed_checkpoints();
+  for (auto& checkpoint : read_or(Found(), [&](const ReadTxn&txn, Health&health) {
+         return list_checkpoints(txn, health);
+       })) {
     all.insert_or_assign(checkpoint.path, std::move(checkpoint));
   }
-  for (const CheckpointChanges& changes : changed) {
-    for (const auto& [path, change] : changes) {
-      all.erase(path);
-      if (auto checkpoint = find_checkpoint(path)) {
-        checkpoint->blocks = {};
-        all.insert_or_assign(path, std::move(*checkpoint));
-      }
+  for (const std::string& path : changed) {
+    all.erase(path);
+    if (auto checkpoint = find_checkpoint(path)) {
+      checkpoint->blocks = {};
+      all.insert_or_assign(path, std::move(*checkpoint));
     }
   }
   Found listed;
@@ -221,8 +222,8 @@ std::vector<upload::TransferRecord> Store::recent(size_t limit) {
   using Found = std::vector<upload::TransferRecord>;
   auto queued = queue_.records(limit);
   Found records = std::move(queued.newest_first);
-  Found stored = read_or(Found(), [&](const ReadTxn& txn) {
-    return recent_transfers(txn, queued.before, limit - records.size(), bad_);
+  Found stored = read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+    return recent_transfers(txn, queued.before, limit - records.size(), health);
   });
   std::move(stored.begin(), stored.end(), std::back_inserter(records));
   return records;
@@ -289,12 +290,12 @@ void Store::run() {
       queue_.committed();
       synced = false;
     } else if (const auto open = database(); open && !synced) {
-      if (const auto done = open->env().sync(); !done) {
-        note(done.error());
+      if (const auto done = open->env().sync(); !done && is_damage(done.error())) {
+        open->health().condemn();
       }
       synced = true;
     }
-    if (database() && (damaged_.exchange(false) || bad_.too_many())) {
+    if (const auto open = database(); open && open->health().condemned()) {
       rebuild();
     }
     if (work.stop) {
@@ -320,7 +321,7 @@ void Store::commit(const Batch& batch) {
     return;
   }
   if (is_damage(done.error())) {
-    damaged_ = true;
+    open->health().condemn();
   }
   give_up(batch, done.error());
 }
@@ -358,7 +359,6 @@ void Store::rebuild() {
   log::warning("the store is damaged; it is set aside as store.damaged, and a new one made");
   auto opened = [&]() -> Result<std::shared_ptr<Database>> {
     CPAWAY_TRY(directory_.set_aside());
-    bad_.clear();
     return open_database();
   }();
   if (!opened) {

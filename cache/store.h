@@ -12,7 +12,6 @@
 #include <string>
 #include <thread>
 
-#include "cache/bad_values.h"
 #include "cache/change_queue.h"
 #include "cache/database.h"
 #include "cache/store_directory.h"
@@ -78,10 +77,9 @@ class Store : public upload::Journal {
   [[nodiscard]] std::shared_ptr<Database> database() const CPAWAY_EXCLUDES(mutex_);
   void publish(std::shared_ptr<Database> database) CPAWAY_EXCLUDES(mutex_);
 
-  // read(txn) returns a Result; what it gives, or `otherwise` where that is an error.
+  // read(txn, health) returns a Result; what it gives, or `otherwise` where that is an error.
   template <typename T, typename Read>
   [[nodiscard]] T read_or(T otherwise, Read read);
-  void note(const Error& error);
   void count_drop(bool queued);
 
   // ---- on the thread of the writer
@@ -94,8 +92,6 @@ class Store : public upload::Journal {
 
   const StoreOptions options_;
   ChangeQueue queue_;
-  BadValues bad_;
-  std::atomic<bool> damaged_{false};  // a reader saw it; the writer acts
   std::atomic<uint64_t> batches_committed_{0};
   std::atomic<uint64_t> changes_dropped_{0};
   std::atomic<uint64_t> versions_evicted_{0};

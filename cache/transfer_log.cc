@@ -8,7 +8,7 @@ constexpr uint64_t kMaxRecords = 1000;
 }  // namespace
 
 Result<std::vector<upload::TransferRecord>> recent_transfers(const ReadTxn& txn, uint64_t before,
-                                                             size_t limit, BadValues& bad) {
+                                                             size_t limit, Health& health) {
   std::vector<upload::TransferRecord> records;
   CPAWAY_ASSIGN(Cursor cursor, Cursor::open(txn, Table::history));
   CPAWAY_ASSIGN(bool found, cursor.last());
@@ -18,7 +18,7 @@ Result<std::vector<upload::TransferRecord>> recent_transfers(const ReadTxn& txn,
       if (auto record = decode_transfer(cursor.value())) {
         records.push_back(std::move(*record));
       } else {
-        bad.add();
+        health.add_bad_value();
       }
     }
     CPAWAY_ASSIGN(found, cursor.previous());

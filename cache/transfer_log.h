@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "cache/bad_values.h"
 #include "cache/changes.h"
 #include "cache/env.h"
+#include "cache/health.h"
 
 namespace cpaway::cache {
 
@@ -13,7 +13,7 @@ namespace cpaway::cache {
 [[nodiscard]] Result<std::vector<upload::TransferRecord>> recent_transfers(const ReadTxn& txn,
                                                                            uint64_t before,
                                                                            size_t limit,
-                                                                           BadValues& bad);
+                                                                           Health& health);
 // The number for the next record.
 [[nodiscard]] Result<uint64_t> next_transfer_number(const ReadTxn& txn);
 [[nodiscard]] Status add_transfer(WriteTxn& txn, const NumberedRecord& numbered);

@@ -220,6 +220,7 @@ class Vfs {
   TransferList transfers_;
   std::atomic<uint32_t> next_handle_{1};
   upload::Window window_;
+  Timer timer_;
   PendingUnlinks pending_unlinks_;
 
   Mutex drain_mutex_;

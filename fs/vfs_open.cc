@@ -47,6 +47,7 @@ upload::Context Vfs::upload_context() {
   return {agent_,
           workers_,
           window_,
+          timer_,
           journal_,
           options_.verify_retries,
           options_.compress ? upload::Compress::automatic : upload::Compress::off};

@@ -2,7 +2,9 @@
 
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "engine/agent/verified_io.h"
 #include "engine/delta/chunk_codec.h"
@@ -12,6 +14,7 @@ namespace cpaway::agent {
 namespace {
 
 constexpr uint32_t kSmallestChunk = 1024;
+constexpr size_t kReadSize = 1UL << 20U;
 
 bool valid_sizes(const wire::ListChunks& request) {
   if (request.max == 0 || request.max > hash::kMaxChunkSize) {
@@ -31,6 +34,8 @@ Status Bases::add(uint8_t number, Basis basis) {
   if (number > wire::kMaxBasis || bases_[number] != nullptr) {
     return fail_os(EINVAL, "number of a basis");
   }
+  basis.is_target = basis.is_target && !has_target_;
+  has_target_ = has_target_ || basis.is_target;
   bases_[number] = std::make_shared<const Basis>(std::move(basis));
   return {};
 }
@@ -57,14 +62,28 @@ Result<Bytes> list_chunks(const Basis& basis, const wire::ListChunks& request) {
   if (!valid_sizes(request) || request.size > wire::ListChunks::kMaxSize) {
     return fail_os(EINVAL, "chunks");
   }
-  Bytes bytes(request.size);
-  CPAWAY_ASSIGN(const size_t size, read_range(basis.fd.get(), bytes, request.offset));
-  hash::ChunkList list;
   const delta::ChunkSizes sizes{request.min, request.average, request.max};
-  static_cast<void>(delta::append_chunks(ByteSpan(bytes).first(size), true, sizes, list));
-  bytes.clear();
-  delta::encode_chunks(list, bytes);
-  return bytes;
+  hash::ChunkList list;
+  std::vector<uint8_t> buffer(kReadSize + request.max);
+  size_t held = 0;  // at the front of the buffer: read, not cut yet
+  uint64_t at = request.offset;
+  for (uint64_t listed = 0; listed < request.size;) {
+    const std::span<uint8_t> space = std::span(buffer).subspan(held, kReadSize);
+    CPAWAY_ASSIGN(const size_t got, read_range(basis.fd.get(), space, at));
+    at += got;
+    held += got;
+    const bool at_end = got < space.size();
+    const size_t cut = delta::append_chunks(ByteSpan(buffer).first(held), at_end, sizes, list);
+    listed += cut;
+    held -= cut;
+    std::memmove(buffer.data(), buffer.data() + cut, held);
+    if (at_end) {
+      break;
+    }
+  }
+  Bytes packed;
+  delta::encode_chunks(list, packed);
+  return packed;
 }
 
 }  // namespace cpaway::agent

@@ -23,7 +23,8 @@ class Bases {
  public:
   using Pointer = std::shared_ptr<const Basis>;
 
-  // EINVAL for a number that there is not or that is taken.
+  // EINVAL for a number that there is not or that is taken. Only the first one that is the target's
+  // old version counts as that.
   [[nodiscard]] Status add(uint8_t number, Basis basis) CPAWAY_EXCLUDES(mutex_);
   // EBADF where there is none of the number.
   [[nodiscard]] Result<Pointer> find(uint8_t number) const CPAWAY_EXCLUDES(mutex_);
@@ -33,6 +34,7 @@ class Bases {
  private:
   mutable Mutex mutex_;
   std::array<Pointer, wire::kMaxBasis + 1> bases_ CPAWAY_GUARDED_BY(mutex_);
+  bool has_target_ CPAWAY_GUARDED_BY(mutex_) = false;
 };
 
 // What the range holds, as a packed list. Errors as of pread(2), EINVAL for sizes out of range.

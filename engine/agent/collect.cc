@@ -61,17 +61,31 @@ class Collector {
     }
   }
   void judge(int at, const std::string& name) {
-    const UniqueFd fd(::openat(at, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     struct stat st {};
-    const bool ours = fd && ::fstat(fd.get(), &st) == 0 && S_ISREG(st.st_mode) &&
-                      (st.st_uid == ::geteuid() || ::geteuid() == 0);
-    const bool old = ours && std::max(st.st_mtime, st.st_ctime) <= newest_;
-    if (!old || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 || ::unlinkat(at, name.c_str(), 0) != 0) {
+    if (::fstatat(at, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+      return;  // gone
+    }
+    if (!is_abandoned(st) || !remove(at, name)) {
       ++answer_.kept;
       return;
     }
     ++answer_.removed;
     answer_.bytes += static_cast<uint64_t>(st.st_size);
+  }
+  [[nodiscard]] bool is_abandoned(const struct stat& st) const {
+    return S_ISREG(st.st_mode) && (st.st_uid == ::geteuid() || ::geteuid() == 0) &&
+           std::max(st.st_mtime, st.st_ctime) <= newest_;
+  }
+  // False where a transfer has it, or had it until it was locked here: then it may have another
+  // name by now, and this name another file.
+  [[nodiscard]] bool remove(int at, const std::string& name) const {
+    const UniqueFd fd(::openat(at, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat st {};
+    struct stat named {};
+    return fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(fd.get(), &st) == 0 &&
+           is_abandoned(st) && ::fstatat(at, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_ino == named.st_ino && st.st_dev == named.st_dev &&
+           ::unlinkat(at, name.c_str(), 0) == 0;
   }
 
   const bool recursive_;

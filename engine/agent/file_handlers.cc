@@ -174,7 +174,7 @@ Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& req
 
 Result<wire::Compare::Answer> on_compare(Context& context, const wire::Compare& request) {
   CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
-  if (request.chunks.size() > wire::Compare::kMaxChunks) {
+  if (request.chunks.size() > wire::Compare::kMaxChunks || request.offset > INT64_MAX) {
     return fail_os(EINVAL, "chunks");
   }
   wire::Compare::Answer answer;

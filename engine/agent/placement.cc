@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <vector>
 
 #include "engine/agent/attr.h"
 #include "engine/agent/xattr.h"
@@ -132,6 +133,53 @@ bool can_pass_for_new(int old) {
          st.st_nlink == 1 && xattrs && xattrs->empty();
 }
 
+namespace {
+
+// What the xattrs of a placement had been.
+std::vector<std::optional<Bytes>> values_of(const Location& file,
+                                            const std::vector<wire::Xattr>& xattrs) {
+  std::vector<std::optional<Bytes>> values;
+  for (const wire::Xattr& xattr : xattrs) {
+    auto value = get_xattr(file, xattr.name);
+    values.push_back(value ? std::optional(std::move(*value)) : std::nullopt);
+  }
+  return values;
+}
+
+Status change_in_place(const Location& file, const struct stat& old,
+                       const wire::Placement& placement) {
+  CPAWAY_TRY(change_owner(file, placement.attr));
+  const uint32_t default_mode = placement.fresh ? placement.create_mode : inherited_mode(old);
+  const uint32_t mode = placement.attr.mode.value_or(default_mode);
+  const bool cleared = placement.attr.uid || placement.attr.gid;  // chown(2) takes set-user-id away
+  if (cleared || mode != (old.st_mode & kModeBits)) {
+    CPAWAY_TRY(change_mode(file, mode));
+  }
+  for (const wire::Xattr& xattr : placement.xattrs) {
+    CPAWAY_TRY(set_xattr(file, xattr, 0));
+  }
+  wire::SetAttr times = placement.attr;
+  times.mtime_now = times.mtime_now || !times.mtime;  // it was written, if with the same bytes
+  return change_times(file, times);
+}
+
+void change_back(const Location& file, const struct stat& old,
+                 const std::vector<wire::Xattr>& xattrs,
+                 const std::vector<std::optional<Bytes>>& values) {
+  constexpr const char* kWhy = "the caller has an error already";
+  for (size_t i = 0; i < xattrs.size(); ++i) {
+    const std::string& name = xattrs[i].name;
+    ignore(values[i] ? set_xattr(file, {name, *values[i]}, 0) : remove_xattr(file, name), kWhy);
+  }
+  wire::SetAttr owner;
+  owner.uid = old.st_uid;
+  owner.gid = old.st_gid;
+  ignore(change_owner(file, owner), kWhy);
+  ignore(change_mode(file, old.st_mode & kModeBits), kWhy);
+}
+
+}  // namespace
+
 Result<wire::CommitAnswer> place_identical(Context& context, int old,
                                            const wire::Placement& placement, bool durable,
                                            const hash::Sha256Value& sha256) {
@@ -149,18 +197,11 @@ Result<wire::CommitAnswer> place_identical(Context& context, int old,
   }
   Location file;
   file.dir = old;
-  CPAWAY_TRY(change_owner(file, placement.attr));
-  const uint32_t default_mode = placement.fresh ? placement.create_mode : inherited_mode(st);
-  if (const uint32_t mode = placement.attr.mode.value_or(default_mode);
-      mode != (st.st_mode & kModeBits)) {
-    CPAWAY_TRY(change_mode(file, mode));
+  const auto values = values_of(file, placement.xattrs);
+  if (Status changed = change_in_place(file, st, placement); !changed) {
+    change_back(file, st, placement.xattrs, values);
+    return fail(std::move(changed).error());
   }
-  for (const wire::Xattr& xattr : placement.xattrs) {
-    CPAWAY_TRY(set_xattr(file, xattr, 0));
-  }
-  wire::SetAttr times = placement.attr;
-  times.mtime_now = times.mtime_now || !times.mtime;  // it was written, if with the same bytes
-  CPAWAY_TRY(change_times(file, times));
   if (durable || context.sync_commit) {
     CPAWAY_TRY(sync_fd(old));
   }

@@ -18,7 +18,8 @@ namespace cpaway::agent {
 [[nodiscard]] bool can_pass_for_new(int old);
 
 // The same where the new version is byte for byte the old one, open as `old`: only its metadata
-// changes. EBUSY where the name means another file by now.
+// changes. EBUSY where the name means another file by now. After a failure the old version's owner,
+// mode and xattrs are as before.
 [[nodiscard]] Result<wire::CommitAnswer> place_identical(Context& context, int old,
                                                          const wire::Placement& placement,
                                                          bool durable,

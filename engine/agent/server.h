@@ -30,7 +30,7 @@ class Server {
  public:
   // The descriptors stay the caller's; `in` and `out` may be one.
   Server(int in, int out, Options options);
-  // Finishes what was read, then removes the staging files of transfers that are still open.
+  // Finishes what was read; the staging files of transfers that are still open stay.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

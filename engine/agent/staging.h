@@ -15,14 +15,18 @@ class StagingFile {
   [[nodiscard]] static Result<StagingFile> create(const Root& root, const std::string& path);
   // The one that belongs to `path`: taken over with what it holds where an upload has left it, else
   // named only (fd() is -1) and made by ensure(). With `name` that one, whoever has it locked, or
-  // ENOENT. EACCES or EROFS where the directory may not be written.
+  // ENOENT; EPERM for what no upload of this user can have left. EACCES or EROFS where the
+  // directory may not be written.
   [[nodiscard]] static Result<StagingFile> find(const Root& root, const std::string& path,
                                                 const std::string& name);
+  // A new one that is named only.
+  [[nodiscard]] static Result<StagingFile> plan(const Root& root, const std::string& path);
   StagingFile(StagingFile&& other) noexcept;
   StagingFile& operator=(StagingFile&&) = delete;
   ~StagingFile();
 
-  // Makes the file where it is not there yet.
+  // Makes the file where it is not there yet; under another name where that one is taken by now.
+  // EBADF where another upload has made one of the name that find() gave.
   [[nodiscard]] Status ensure();
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -35,14 +39,21 @@ class StagingFile {
 
  private:
   StagingFile() = default;
-  [[nodiscard]] Status hold_dir(Location& at);
+  [[nodiscard]] static Result<StagingFile> with_name(const Root& root, const std::string& path,
+                                                     std::string name);
   [[nodiscard]] Status take_over(bool whoever_has_it);
+  // Locks it, if it can be locked. False where somebody else has it.
+  [[nodiscard]] bool lock(int fd);
+  // True where the name means this file, and not another one or none.
+  [[nodiscard]] bool has_name(int fd) const;
   // For filesystems that know no RENAME_NOREPLACE.
   [[nodiscard]] Status link_to(const Location& to);
 
   UniqueFd dir_;
   std::string name_;  // empty once it has its final name
   UniqueFd fd_;
+  bool locked_ = false;
+  bool is_answered_ = false;  // the client was told the name
   uint64_t kept_size_ = 0;
 };
 

@@ -16,6 +16,9 @@
 namespace cpaway::agent {
 namespace {
 
+// A terabyte of whole blocks; what is behind is copied.
+constexpr size_t kMaxNoted = 1UL << 20U;
+
 Status truncate_fd(int fd, uint64_t size) {
   if (size > INT64_MAX) {
     return fail_os(EINVAL, "size");
@@ -31,9 +34,10 @@ bool is_same_version(const wire::Attr& a, const wire::Attr& b) {
          a.ctime == b.ctime;
 }
 
-Status check_segments(const wire::DeltaBlock& block, size_t literal_size) {
+// The size of the literal segments.
+Result<size_t> check_segments(const wire::DeltaBlock& block) {
   uint64_t size = 0;
-  uint64_t literals = 0;
+  size_t literals = 0;
   for (const wire::Segment& segment : block.segments) {
     size += segment.size;
     literals += segment.basis == wire::kLiteral ? segment.size : 0;
@@ -41,17 +45,30 @@ Status check_segments(const wire::DeltaBlock& block, size_t literal_size) {
       return fail_os(EINVAL, "segment");
     }
   }
-  if (size != block.size || size == 0 || literals != literal_size) {
+  if (size != block.size || size == 0) {
     return fail_os(EINVAL, "segments");
   }
-  return {};
+  return literals;
+}
+
+bool is_copy_of_same_place(const wire::DeltaBlock& block) {
+  return block.segments.size() == 1 && block.segments[0].basis != wire::kLiteral &&
+         block.segments[0].offset == block.offset;
 }
 
 }  // namespace
 
-Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const wire::Init& request) {
-  CPAWAY_ASSIGN(StagingFile file, StagingFile::find(root, request.path, request.staging_name));
+Result<std::shared_ptr<Transfer>> Transfer::create(const Root& root, const wire::Init& request,
+                                                   bool may_resume) {
+  if (!may_resume && !request.staging_name.empty()) {
+    return fail_os(ENOENT, request.staging_name);
+  }
+  CPAWAY_ASSIGN(StagingFile file, may_resume
+                                      ? StagingFile::find(root, request.path, request.staging_name)
+                                      : StagingFile::plan(root, request.path));
   auto transfer = std::make_shared<Transfer>(std::move(file), request.path);
+  // After a lost connection the agent before this one may still be writing what it had read.
+  transfer->hash_at_end_ = !request.staging_name.empty();
   StagingFile& found = transfer->file_;
   if (found.kept_size() > 0) {
     Basis kept;
@@ -99,8 +116,17 @@ void Transfer::extend_digest(uint64_t offset, ByteSpan bytes) {
   }
 }
 
-Result<ByteSpan> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan literals) {
-  CPAWAY_TRY(check_segments(block, literals.size()));
+Result<Transfer::Assembled> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan literals) {
+  CPAWAY_ASSIGN(const size_t literal_size, check_segments(block));
+  Bytes plain;
+  if (block.coding == wire::kZstd) {
+    CPAWAY_ASSIGN(plain, delta::decompress(literals, literal_size));
+    literals = plain;
+  }
+  if (literals.size() != literal_size) {
+    return fail_os(EINVAL, "literal segments");
+  }
+  Assembled out;
   const std::span<uint8_t> buffer = assembly_buffer().first(block.size);
   size_t at = 0;
   for (const wire::Segment& segment : block.segments) {
@@ -112,19 +138,20 @@ Result<ByteSpan> Transfer::assemble(const wire::DeltaBlock& block, ByteSpan lite
       continue;
     }
     // A basis that is shorter than the client believes, or is not there: another hash, which the
-    // client will see.
+    // client will see, unless there should be zeros.
     size_t got = 0;
     if (const auto basis = bases_.find(segment.basis)) {
       CPAWAY_ASSIGN(got, read_range((*basis)->fd.get(), part, segment.offset));
     }
     std::fill(part.begin() + static_cast<ptrdiff_t>(got), part.end(), uint8_t{0});
+    out.complete = out.complete && got == part.size();
   }
-  return ByteSpan(buffer);
+  out.bytes = buffer;
+  return out;
 }
 
 bool Transfer::can_note(const wire::DeltaBlock& block) const {
-  if (!may_note_ || block.offset != noted_end_ || block.segments.size() != 1 ||
-      block.segments[0].offset != block.offset) {
+  if (!may_note_ || block.offset != noted_end_ || noted_.size() >= kMaxNoted) {
     return false;
   }
   const auto basis = bases_.find(block.segments[0].basis);
@@ -133,36 +160,24 @@ bool Transfer::can_note(const wire::DeltaBlock& block) const {
 
 Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
                                                   ByteSpan literals) {
-  Bytes plain;
-  if (block.coding == wire::kZstd) {
-    uint64_t size = 0;
-    for (const wire::Segment& segment : block.segments) {
-      size += segment.basis == wire::kLiteral ? segment.size : 0;
-    }
-    if (size > wire::kBlockSize) {
-      return fail_os(EINVAL, "segments");
-    }
-    CPAWAY_ASSIGN(plain, delta::decompress(literals, size));
-    literals = plain;
-  } else if (block.coding != wire::kPlain) {
+  if (block.coding != wire::kPlain && block.coding != wire::kZstd) {
     return fail_os(EINVAL, "coding");
   }
-  CPAWAY_ASSIGN(const ByteSpan bytes, assemble(block, literals));
+  CPAWAY_ASSIGN(const Assembled assembled, assemble(block, literals));
+  const ByteSpan bytes = assembled.bytes;
   const wire::Block::Answer answer{block.offset, block.size, hash::block_hash(bytes)};
   if (answer.hash != block.hash) {
     return answer;
   }
-  if (can_note(block)) {
+  const bool same_place = assembled.complete && is_copy_of_same_place(block);
+  if (same_place && can_note(block)) {
     noted_.push_back({block.offset, block.size, block.hash});
     noted_end_ += block.size;
     extend_digest(block.offset, bytes);
     return answer;
   }
   CPAWAY_TRY(make_copies());
-  const bool is_there = block.segments.size() == 1 &&
-                        block.segments[0].basis == wire::kStagingBasis &&
-                        block.segments[0].offset == block.offset;
-  if (is_there) {
+  if (same_place && block.segments[0].basis == wire::kStagingBasis) {
     reset_digest_above(block.offset);
     extend_digest(block.offset, bytes);
     return answer;
@@ -170,7 +185,24 @@ Result<wire::Block::Answer> Transfer::write_delta(const wire::DeltaBlock& block,
   return store(block.offset, block.hash, bytes);
 }
 
-// Makes the staging file, and gives it what was only noted so far.
+// `buffer` is as large as the block.
+Status Transfer::make_copy(const Basis& old, const Noted& noted, std::span<uint8_t> buffer) {
+  CPAWAY_ASSIGN(const size_t got, read_range(old.fd.get(), buffer, noted.offset));
+  if (got != buffer.size() || hash::block_hash(buffer) != noted.hash) {
+    return fail(Errc::conflict, concat(path_, " was changed by someone else"));
+  }
+  constexpr int kTries = 3;  // a block that the client sends would be sent again
+  for (int i = 0; i < kTries; ++i) {
+    CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), buffer, noted.offset));
+    if (hash::block_hash(read) == noted.hash) {
+      return {};
+    }
+  }
+  return fail(Errc::verify, path_);
+}
+
+// Makes the staging file, and gives it what was only noted so far. Where that fails nothing counts
+// as copied, so that whatever comes next tries or fails again.
 Status Transfer::make_copies() {
   may_note_ = false;
   CPAWAY_TRY(file_.ensure());
@@ -179,17 +211,10 @@ Status Transfer::make_copies() {
   }
   const auto old = bases_.target();
   std::vector<uint8_t> buffer(wire::kBlockSize);
-  for (const Noted& noted : std::exchange(noted_, {})) {
-    const std::span<uint8_t> bytes = std::span(buffer).first(noted.size);
-    CPAWAY_ASSIGN(const size_t got, read_range(old->fd.get(), bytes, noted.offset));
-    if (got != bytes.size() || hash::block_hash(bytes) != noted.hash) {
-      return fail(Errc::conflict, concat(path_, " was changed by someone else"));
-    }
-    CPAWAY_ASSIGN(const ByteSpan read, write_and_read_back(file_.fd(), bytes, noted.offset));
-    if (hash::block_hash(read) != noted.hash) {
-      return fail(Errc::verify, path_);
-    }
+  for (const Noted& noted : noted_) {
+    CPAWAY_TRY(make_copy(*old, noted, std::span(buffer).first(noted.size)));
   }
+  noted_.clear();
   return {};
 }
 
@@ -224,6 +249,10 @@ Bases::Pointer Transfer::identical_to(uint64_t size) const {
 
 Result<hash::Sha256Value> Transfer::finish(uint64_t size) {
   CPAWAY_TRY(truncate(size));
+  if (hash_at_end_) {
+    digest_ = hash::Sha256();
+    bytes_hashed_ = 0;
+  }
   CPAWAY_ASSIGN(bytes_hashed_, digest_range(file_.fd(), bytes_hashed_, size, digest_));
   if (bytes_hashed_ != size) {
     return fail_os(EIO, "the staging file was cut by someone else");

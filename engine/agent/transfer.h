@@ -22,8 +22,10 @@ namespace cpaway::agent {
 // a file that turns out identical is never written. The first other block makes the copies.
 class Transfer {
  public:
+  // Unless it `may_resume` it neither finds nor shows what an earlier upload has left.
   [[nodiscard]] static Result<std::shared_ptr<Transfer>> create(const Root& root,
-                                                                const wire::Init& request);
+                                                                const wire::Init& request,
+                                                                bool may_resume);
   Transfer(StagingFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
   // Keeps the staging file for the next upload, unless discard() was called or it is empty.
   ~Transfer();
@@ -56,10 +58,15 @@ class Transfer {
     uint32_t size;
     hash::BlockHash hash;
   };
-  [[nodiscard]] Result<ByteSpan> assemble(const wire::DeltaBlock& block, ByteSpan literals);
+  struct Assembled {
+    ByteSpan bytes;
+    bool complete = true;  // false: a basis was short or missing, zeros are in its place
+  };
+  [[nodiscard]] Result<Assembled> assemble(const wire::DeltaBlock& block, ByteSpan literals);
   [[nodiscard]] bool can_note(const wire::DeltaBlock& block) const;
   [[nodiscard]] Result<wire::Block::Answer> store(uint64_t offset, const hash::BlockHash& hash,
                                                   ByteSpan bytes);
+  [[nodiscard]] Status make_copy(const Basis& old, const Noted& noted, std::span<uint8_t> buffer);
   [[nodiscard]] Status make_copies();
   void extend_digest(uint64_t offset, ByteSpan bytes);
   void reset_digest_above(uint64_t offset);
@@ -74,6 +81,7 @@ class Transfer {
   uint64_t bytes_acknowledged_ = 0;
   hash::Sha256 digest_;
   uint64_t bytes_hashed_ = 0;
+  bool hash_at_end_ = false;  // the running digest does not count
   bool discarded_ = false;
 };
 

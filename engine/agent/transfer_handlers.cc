@@ -13,7 +13,9 @@ namespace cpaway::agent {
 
 Result<wire::Init::Answer> on_init(Context& context, const wire::Init& request) {
   CPAWAY_TRY(context.transfers.check_free(request.transfer));
-  auto transfer = Transfer::create(context.root, request);
+  // What an upload has left may be another client's: no content for a write-only one.
+  const bool may_resume = context.mode != Mode::write_only;
+  auto transfer = Transfer::create(context.root, request, may_resume);
   context.transfers.add(request.transfer, transfer);
   if (!transfer) {
     return fail(transfer.error());
@@ -41,37 +43,27 @@ Result<wire::Block::Answer> on_block(Context& context, const wire::Block& reques
   return transfer->write_block(request, bulk);
 }
 
-namespace {
-
-// Nothing was written: what has the name already is the new version, too.
-Result<wire::CommitAnswer> commit_identical(Context& context, Transfer& transfer, const Basis& old,
-                                            const wire::Commit& request) {
-  const hash::Sha256Value sha256 = transfer.noted_digest();
-  if (request.sha256 && *request.sha256 != sha256) {
-    return fail(Errc::verify, request.placement.path);
-  }
-  CPAWAY_ASSIGN(auto answer,
-                place_identical(context, old.fd.get(), request.placement, request.durable, sha256));
-  transfer.discard();
-  ignore(context.transfers.remove(request.transfer), "it was there above, on this strand");
-  return answer;
-}
-
-}  // namespace
-
 Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  const wire::Placement& placement = request.placement;
   const auto old = transfer->identical_to(request.size);
-  if (old && !request.placement.exclusive &&
-      (!request.placement.fresh || can_pass_for_new(old->fd.get()))) {
-    return commit_identical(context, *transfer, *old, request);
+  if (old && !placement.exclusive && (!placement.fresh || can_pass_for_new(old->fd.get()))) {
+    const hash::Sha256Value sha256 = transfer->noted_digest();
+    if (request.sha256 && *request.sha256 != sha256) {
+      return fail(Errc::verify, placement.path);
+    }
+    auto answer = place_identical(context, old->fd.get(), placement, request.durable, sha256);
+    if (answer) {
+      transfer->discard();
+      ignore(context.transfers.remove(request.transfer), "it was there above, on this strand");
+      return answer;
+    }  // else it can still be replaced, or that fails for the same reason
   }
   CPAWAY_ASSIGN(const hash::Sha256Value sha256, transfer->finish(request.size));
   if (request.sha256 && *request.sha256 != sha256) {
-    return fail(Errc::verify, request.placement.path);
+    return fail(Errc::verify, placement.path);
   }
-  CPAWAY_ASSIGN(auto answer,
-                place(context, transfer->file(), request.placement, request.durable, sha256));
+  CPAWAY_ASSIGN(auto answer, place(context, transfer->file(), placement, request.durable, sha256));
   ignore(context.transfers.remove(request.transfer), "it was there above, on this strand");
   return answer;
 }

@@ -5,12 +5,13 @@
 
 #include "engine/base/log.h"
 #include "engine/delta/chunk_codec.h"
+#include "engine/upload/block_sender.h"
 
 namespace cpaway::upload {
 namespace {
 
-// Lists asked for at a time: what the agent's threads can work on while answers travel.
-constexpr uint32_t kMaxInFlight = 16;
+// Asked for first, bytes; the next lists are as long as they may be.
+constexpr uint32_t kFirstList = 16U << 20U;
 // Pieces of a staging file: what of a cut upload is sent again is at most one of these.
 constexpr uint32_t kStagingPiece = 256U << 10U;
 
@@ -47,11 +48,11 @@ void BasisSet::know_staging(const Owner& owner, uint64_t size,
   file->size = size;
   if (checkpoint) {
     for (const AcknowledgedBlock& block : checkpoint->blocks) {
-      if (block.offset != file->asked || block.offset + block.block.size > size) {
+      if (block.offset != file->known || block.offset + block.block.size > size) {
         break;
       }
       file->basis.add(block.offset, {block.block});
-      file->asked += block.block.size;
+      file->known += block.block.size;
     }
   }
   ask(owner, file);
@@ -66,16 +67,20 @@ void BasisSet::add_file(const Owner& owner, const std::string& path,
     return;
   }
   const FilePtr file = add(static_cast<uint8_t>(taken + 1), path);
-  client::call(
-      agent_, wire::AddBasis{transfer_, file->number, path},
-      [this, owner, file](Result<wire::Attr> attr) {
-        strand_.post([this, owner, file, attr = std::move(attr)] { on_opened(owner, file, attr); });
-      },
-      nullptr, client::Priority::bulk);
+  open(owner, file);
   if (expected && !know(*file, *expected)) {
     file->size = expected->size;
     ask(owner, file);
   }
+}
+
+void BasisSet::open(const Owner& owner, const FilePtr& file) {
+  client::call(
+      agent_, wire::AddBasis{transfer_, file->number, file->path},
+      [this, owner, file](Result<wire::Attr> attr) {
+        strand_.post([this, owner, file, attr = std::move(attr)] { on_opened(owner, file, attr); });
+      },
+      nullptr, client::Priority::bulk);
 }
 
 // True where the journal knows the version.
@@ -87,12 +92,16 @@ bool BasisSet::know(File& file, const VersionKey& key) {
   }
   file.basis.add(0, known->chunks);
   file.size = key.size;
-  file.asked = key.size;
+  file.known = key.size;
   knew_target_ = knew_target_ || file.path == target_;
   return true;
 }
 
 void BasisSet::on_opened(const Owner& owner, const FilePtr& file, Result<wire::Attr> attr) {
+  if (!attr && is_lost(attr.error())) {
+    lost_();
+    return;
+  }
   file->answered = true;
   if (!attr) {
     log::debug("basis ", file->path, ": ", attr.error().to_string());
@@ -104,66 +113,71 @@ void BasisSet::on_opened(const Owner& owner, const FilePtr& file, Result<wire::A
   changed_();
 }
 
+// One list at a time, since the next begins where the chunks of this one end.
 void BasisSet::ask(const Owner& owner, const FilePtr& file) {
-  while (file->asked < file->size && file->in_flight < kMaxInFlight) {
-    wire::ListChunks request;
-    request.transfer = transfer_;
-    request.basis = file->number;
-    request.offset = file->asked;
-    request.size = static_cast<uint32_t>(
-        std::min<uint64_t>(wire::ListChunks::kMaxSize, file->size - file->asked));
-    const delta::ChunkSizes sizes = file->number == wire::kStagingBasis
-                                        ? delta::fixed_chunks(kStagingPiece)
-                                        : delta::ChunkSizes{};
-    request.min = sizes.min;
-    request.average = sizes.average;
-    request.max = sizes.max;
-    file->asked += request.size;
-    ++file->in_flight;
-    client::call_bulk(
-        agent_, request,
-        [this, owner, file,
-         offset = request.offset](const Result<client::WithBulk<wire::Empty>>& answer) {
-          Result<Bytes> packed =
-              answer ? Result<Bytes>(Bytes(answer->bulk.begin(), answer->bulk.end()))
-                     : Result<Bytes>(fail(answer.error()));
-          strand_.post([this, owner, file, offset, packed = std::move(packed)] {
-            on_chunks(owner, file, offset, packed);
-          });
-        },
-        client::Priority::bulk);
+  if (file->asking || file->known >= file->size) {
+    return;
   }
+  file->asking = true;
+  wire::ListChunks request;
+  request.transfer = transfer_;
+  request.basis = file->number;
+  request.offset = file->known;
+  request.size = file->known == 0 ? kFirstList : wire::ListChunks::kMaxSize;
+  const delta::ChunkSizes sizes = file->number == wire::kStagingBasis
+                                      ? delta::fixed_chunks(kStagingPiece)
+                                      : delta::ChunkSizes{};
+  request.min = sizes.min;
+  request.average = sizes.average;
+  request.max = sizes.max;
+  client::call_bulk(
+      agent_, request,
+      [this, owner, file,
+       transfer = transfer_](const Result<client::WithBulk<wire::Empty>>& answer) {
+        Result<Bytes> packed = answer
+                                   ? Result<Bytes>(Bytes(answer->bulk.begin(), answer->bulk.end()))
+                                   : Result<Bytes>(fail(answer.error()));
+        strand_.post([this, owner, file, transfer, packed = std::move(packed)] {
+          on_chunks(owner, file, transfer, packed);
+        });
+      },
+      client::Priority::bulk);
 }
 
-void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, uint64_t offset,
-                         Result<Bytes> packed) {
-  --file->in_flight;
+void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, uint32_t transfer,
+                         const Result<Bytes>& packed) {
+  file->asking = false;
+  if (!packed && is_lost(packed.error())) {
+    if (transfer == transfer_) {
+      lost_();
+    } else {
+      ask(owner, file);  // of the transfer that took the place of that one
+    }
+    return;
+  }
   auto list = packed ? delta::decode_chunk_list(*packed, wire::ListChunks::kMaxSize)
                      : Result<hash::ChunkList>(fail(packed.error()));
   if (list && !list->empty()) {
-    file->basis.add(offset, *list);
+    file->basis.add(file->known, *list);
+    for (const hash::Chunk& chunk : *list) {
+      file->known += chunk.size;
+    }
     ask(owner, file);
   } else {
     // What is known of it serves; the rest is sent.
     log::debug("chunks of ", file->path, ": ", list ? "none" : list.error().to_string());
-    file->size = std::min(file->size, file->basis.covered_to());
+    file->size = std::min(file->size, file->known);
   }
   changed_();
 }
 
-void BasisSet::open_again() {
+void BasisSet::move_to(const Owner& owner, uint32_t transfer) {
+  transfer_ = transfer;
   for (const FilePtr& file : files_) {
-    if (file->number == wire::kStagingBasis) {
-      continue;  // init finds it
+    if (file->number != wire::kStagingBasis) {  // init has found that one
+      open(owner, file);
     }
-    client::call(
-        agent_, wire::AddBasis{transfer_, file->number, file->path},
-        [path = file->path](const Result<wire::Attr>& attr) {
-          if (!attr) {
-            log::debug("basis ", path, ": ", attr.error().to_string());
-          }
-        },
-        nullptr, client::Priority::bulk);
+    ask(owner, file);
   }
 }
 

@@ -31,16 +31,18 @@ class BasisSet {
   // again behind it.
   static constexpr uint64_t kLookahead = 64ULL << 20U;
 
-  // `changed` runs on the strand when something has come that ready() may have waited for.
+  // `changed` runs on the strand when something has come that ready() may have waited for; `lost`
+  // when the transfer was not there any more.
   // `target` is the path that the file will have.
   BasisSet(client::Requester& agent, Strand strand, Journal& journal, uint32_t transfer,
-           std::string target, Event changed)
+           std::string target, Event changed, Event lost)
       : agent_(agent),
         strand_(std::move(strand)),
         journal_(journal),
         transfer_(transfer),
         target_(std::move(target)),
-        changed_(std::move(changed)) {}
+        changed_(std::move(changed)),
+        lost_(std::move(lost)) {}
 
   // The staging file; the first to be added. What it holds comes later:
   void add_staging();
@@ -49,8 +51,8 @@ class BasisSet {
   // A file, unless there are too many; `expected` is the version it is believed to be.
   void add_file(const Owner& owner, const std::string& path,
                 const std::optional<VersionKey>& expected);
-  // After a lost connection: the agent forgot them. Their content stays known.
-  void open_again();
+  // Another transfer, which has them still to be opened. What is known of them stays.
+  void move_to(const Owner& owner, uint32_t transfer);
 
   // True where matching at `position` needs to wait for nothing.
   [[nodiscard]] bool ready(uint64_t position) const;
@@ -74,8 +76,8 @@ class BasisSet {
     std::optional<VersionKey> expected;
     bool answered = false;  // it is open at the agent, or is not to be had
     uint64_t size = 0;      // bytes to be known
-    uint64_t asked = 0;     // up to where chunks were asked for
-    uint32_t in_flight = 0;
+    uint64_t known = 0;     // up to where chunks are known
+    bool asking = false;    // a list is on its way
     delta::Basis basis;
   };
   using FilePtr = std::shared_ptr<File>;
@@ -83,15 +85,18 @@ class BasisSet {
   FilePtr add(uint8_t number, std::string path);
   void ask(const Owner& owner, const FilePtr& file);
   void on_opened(const Owner& owner, const FilePtr& file, Result<wire::Attr> attr);
-  void on_chunks(const Owner& owner, const FilePtr& file, uint64_t offset, Result<Bytes> packed);
+  void on_chunks(const Owner& owner, const FilePtr& file, uint32_t transfer,
+                 const Result<Bytes>& packed);
+  void open(const Owner& owner, const FilePtr& file);
   [[nodiscard]] bool know(File& file, const VersionKey& key);
 
   client::Requester& agent_;
   const Strand strand_;
   Journal& journal_;
-  const uint32_t transfer_;
+  uint32_t transfer_;
   const std::string target_;
   const Event changed_;
+  const Event lost_;
   bool knew_target_ = false;
   std::vector<FilePtr> files_;  // in the matcher's order
   delta::Matcher matcher_;

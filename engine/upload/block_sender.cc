@@ -27,7 +27,7 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
   }
   const uint64_t offset = block.offset;
   const auto [at, inserted] =
-      in_flight_.emplace(offset, InFlight{std::move(block), {}, 0, false, std::move(finished)});
+      in_flight_.emplace(offset, InFlight{std::move(block), {}, 0, false, 0, std::move(finished)});
   if (!ask || !ask_first(owner, offset, ask)) {
     start(owner, at->second);
   }
@@ -68,8 +68,9 @@ void BlockSender::replace(const std::shared_ptr<void>& owner, uint64_t offset,
   in_flight_.erase(whole);
   for (Extent& part : parts) {
     const uint64_t at = part.offset;
-    start(owner,
-          in_flight_.emplace(at, InFlight{std::move(part), {}, 0, false, finished}).first->second);
+    start(
+        owner,
+        in_flight_.emplace(at, InFlight{std::move(part), {}, 0, false, 0, finished}).first->second);
   }
 }
 
@@ -82,6 +83,7 @@ void BlockSender::start(const std::shared_ptr<void>& owner, InFlight& block) {
 
 void BlockSender::transmit(const std::shared_ptr<void>& owner, InFlight& block) {
   block.sent = true;
+  block.generation = generation_;
   wire::Frame frame = pack_(block.block, block.hash);
   progress_.sent += block.block.delta ? frame.size() : block.block.data->size();
   const uint64_t offset = block.block.offset;
@@ -99,7 +101,9 @@ void BlockSender::on_answer(const std::shared_ptr<void>& owner, uint64_t offset,
   InFlight& block = found->second;
   if (!hash && lost_ && !error_ && is_lost(hash.error())) {
     block.sent = false;
-    if (!std::exchange(held_, true)) {
+    if (!held_ && block.generation != generation_) {
+      transmit(owner, block);  // the transfer has been opened again meanwhile
+    } else if (!std::exchange(held_, true)) {
       lost_();
     }
     return;
@@ -156,6 +160,7 @@ void BlockSender::finish(Blocks::iterator block) {
 
 void BlockSender::resume(const std::shared_ptr<void>& owner) {
   held_ = false;
+  ++generation_;
   for (auto& [offset, block] : in_flight_) {
     if (!block.sent) {
       transmit(owner, block);

@@ -108,7 +108,8 @@ class BlockSender {
     Extent block;
     hash::BlockHash hash{};
     int tries = 0;
-    bool sent = false;  // its answer is due, or that of its question
+    bool sent = false;        // its answer is due, or that of its question
+    uint32_t generation = 0;  // of the transfer that it was sent on
     Event finished;
   };
   using Blocks = std::map<uint64_t, InFlight>;  // by offset
@@ -138,6 +139,7 @@ class BlockSender {
   std::deque<Event> deferred_;
   bool running_deferred_ = false;
   bool held_ = false;
+  uint32_t generation_ = 0;  // counts resume()
   std::optional<Error> error_;
 };
 

@@ -37,7 +37,8 @@ struct KnownFile {
 struct KnownVersion {
   KnownFile file;
   hash::Sha256Value sha256{};  // all zeros where it is not known
-  hash::ChunkList chunks;      // all of the file
+  // All of the file; none where it is so small that asking the agent costs less than keeping them.
+  hash::ChunkList chunks;
 };
 
 // A block of a staging file that the agent has acknowledged.

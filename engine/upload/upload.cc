@@ -15,11 +15,6 @@ using wire::kBlockSize;
 constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
 
-uint32_t next_transfer_id() {
-  static std::atomic<uint32_t> next{1};
-  return next++;
-}
-
 wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
   const auto size = static_cast<uint32_t>(block.data->size());
   if (block.delta == nullptr) {
@@ -68,16 +63,18 @@ std::shared_ptr<Upload> Upload::create(const Context& context, std::string path,
 Upload::Upload(const Context& context, std::string path, Hints hints)
     : context_(context),
       path_(std::move(path)),
-      transfer_(next_transfer_id()),
       strand_(context.workers),
+      transfer_(next_transfer_id()),
       hints_(std::move(hints)),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
-          [transfer = transfer_](const Extent& block, const hash::BlockHash& hash) {
-            return pack_block(transfer, block, hash);
+          [this](const Extent& block, const hash::BlockHash& hash) {
+            return pack_block(transfer_, block, hash);
           },
           open_ack),
-      bases_(context.agent, strand_, context.journal, transfer_, path_, [this] { go_on(); }) {}
+      bases_(
+          context.agent, strand_, context.journal, transfer_, path_, [this] { go_on(); },
+          [this] { recover(); }) {}
 
 void Upload::post(Job job) {
   strand_.post([self = shared_from_this(), job = std::move(job)]() mutable {
@@ -150,6 +147,7 @@ void Upload::on_write(uint64_t offset, Bytes data) {
 void Upload::start_tail(uint64_t offset) {
   if (offset != tail_start_) {
     bases_.restart(offset);
+    leave_hole(tail_start_);
   }
   tail_ = std::make_shared<WindowBytes>(context_.window);
   tail_start_ = offset;
@@ -158,13 +156,52 @@ void Upload::start_tail(uint64_t offset) {
   }
   context_.window.add_holder(this, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
-      self->post([](Upload& upload) {
-        if (!upload.spent_) {
-          static_cast<void>(upload.cut(true));
-        }
-      });
+      self->post([](Upload& upload) { upload.relieve(); });
     }
   });
+}
+
+// What an earlier upload has left beyond `end`, where this one does not go on, must not show
+// through. Only at the first hole: until then nothing of ours is behind `end`.
+void Upload::leave_hole(uint64_t end) {
+  if (!hole_) {
+    hole_ = end;
+    drop_kept();
+  }
+}
+
+void Upload::drop_kept() {
+  if (!initialised_ || !hole_ || kept_size_ <= *hole_) {
+    return;
+  }
+  kept_size_ = 0;
+  ++truncating_;
+  call_again(wire::TruncateTransfer{transfer_, *hole_}, [this](const Result<wire::Empty>& answer) {
+    if (answer) {
+      nothing_is_noted();
+    } else {
+      fail_with(answer.error());
+    }
+    --truncating_;
+    if (const auto commit = std::exchange(held_commit_, nullptr)) {
+      commit();
+    }
+  });
+}
+
+// The agent has written what it had only noted.
+void Upload::nothing_is_noted() {
+  all_noted_ = false;
+  noted_ = {};
+}
+
+// Somebody waits for the window. A piece that is cut for that is seldom one that a basis has, so it
+// is done only where nothing is in flight, whose end would make room as well.
+void Upload::relieve() {
+  relieve_wanted_ = !sender_.idle();
+  if (!relieve_wanted_ && !spent_) {
+    static_cast<void>(cut(true));
+  }
 }
 
 // Puts bytes that begin inside the tail, or at its end, into it.
@@ -309,6 +346,9 @@ void Upload::hash_gap(uint64_t to) {
 
 void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
   recoveries_ = 0;
+  if (relieve_wanted_) {
+    post([](Upload& self) { self.relieve(); });
+  }
   const auto size = static_cast<uint32_t>(block.data->size());
   const uint64_t noted_end = noted_.empty() ? 0 : noted_.back().offset + noted_.back().size;
   const Delta* delta = block.delta.get();
@@ -317,9 +357,7 @@ void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
     noted_.push_back({block.offset, size, hash, delta->segments[0].basis});
     return;
   }
-  if (std::exchange(all_noted_, false)) {
-    noted_ = {};
-  }
+  nothing_is_noted();
   context_.journal.acknowledge(path_, {block.offset, {hash, size}});
 }
 
@@ -357,11 +395,13 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
   chunks_ = {};
   chunked_ = size == 0 ? 0 : kUnknown;
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), size, done] {
-    all_noted_ = false;
-    noted_ = {};
-    call_again(wire::TruncateTransfer{transfer_, size}, [done](const Result<wire::Empty>& answer) {
-      done(answer ? Status() : Status(fail(answer.error())));
-    });
+    call_again(wire::TruncateTransfer{transfer_, size},
+               [this, done](const Result<wire::Empty>& answer) {
+                 if (answer) {
+                   nothing_is_noted();
+                 }
+                 done(answer ? Status() : Status(fail(answer.error())));
+               });
   });
 }
 
@@ -396,8 +436,6 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     return;
   }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), offset, wanted, done] {
-    all_noted_ = false;  // the agent makes the copies, so as to read them
-    noted_ = {};
     read_transfer(offset, wanted, done);
   });
 }
@@ -438,6 +476,9 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
     prepare();
   }
   hash_gap(size_);
+  if (size_ > tail_start_) {
+    leave_hole(tail_start_);
+  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), placement, durable,
                                             done] { send_commit(placement, durable, done); });
 }
@@ -476,6 +517,12 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
 
 void Upload::send_commit(const wire::Placement& placement, bool durable, const CommitDone& done) {
   if (!check([&](Error error) { done(fail(std::move(error))); })) {
+    return;
+  }
+  if (truncating_ > 0) {
+    held_commit_ = [this, self = shared_from_this(), placement, durable, done] {
+      send_commit(placement, durable, done);
+    };
     return;
   }
   wire::Commit request;

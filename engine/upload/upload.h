@@ -23,6 +23,7 @@
 
 #include "engine/base/executor.h"
 #include "engine/base/mutex.h"
+#include "engine/base/timer.h"
 #include "engine/client/requester.h"
 #include "engine/delta/compress.h"
 #include "engine/upload/basis_set.h"
@@ -39,6 +40,7 @@ struct Context {
   client::Requester& agent;
   Executor& workers;  // hashing, cutting, compressing
   Window& window;
+  Timer& timer;
   Journal& journal;
   int verify_retries = 3;
   Compress compress = Compress::automatic;
@@ -100,6 +102,10 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void on_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
   void append(uint64_t offset, ByteSpan data);
   void start_tail(uint64_t offset);
+  void relieve();
+  void leave_hole(uint64_t end);
+  void drop_kept();
+  void nothing_is_noted();
   // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
   // wait for what the bases hold: then the jobs that come queue up.
   [[nodiscard]] bool cut(bool at_end);
@@ -117,7 +123,13 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void remember(const wire::CommitAnswer& answer, const std::string& path);
 
   // ---- upload_start.cc: the transfer, and what it may copy from
+  [[nodiscard]] static uint32_t next_transfer_id();
   void prepare();
+  using InitDone = void (Upload::*)(const Result<wire::Init::Answer>&);
+  void send_init(uint32_t transfer, InitDone done);
+  [[nodiscard]] bool has_own_staging(const wire::Init::Answer& answer) const;
+  void try_init_again();
+  void on_second_init(const Result<wire::Init::Answer>& answer);
   void on_init(const Result<wire::Init::Answer>& answer);
   void initialise(const wire::Init::Answer& answer);
   void add_similar();
@@ -147,7 +159,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
   const Context context_;
   const std::string path_;
-  const uint32_t transfer_;
   const Strand strand_;
 
   std::atomic<uint64_t> size_{0};
@@ -155,6 +166,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   Progress progress_;
 
   // Strand only.
+  uint32_t transfer_;  // id at the agent, another one after each lost connection
   Hints hints_;
   BlockSender sender_;
   BasisSet bases_;
@@ -169,10 +181,18 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool prepared_ = false;             // init was sent
   bool initialised_ = false;          // and answered
   bool similar_asked_ = false;
+  int waits_for_staging_ = 0;  // how often init found the staging file in use
+  wire::Init::Answer first_init_;
+  uint32_t second_transfer_ = 0;
+  bool relieve_wanted_ = false;  // once nothing is in flight
   bool spent_ = false;
-  std::string staging_name_;  // "" until init is answered
+  std::string staging_name_;      // "" until init is answered
+  uint64_t kept_size_ = 0;        // bytes of an earlier upload that are still in the staging file
+  std::optional<uint64_t> hole_;  // up to here the file was written without one
   std::vector<Noted> noted_;
-  bool all_noted_ = true;  // nothing was acknowledged that the agent has written
+  bool all_noted_ = true;              // nothing was acknowledged that the agent has written
+  int truncating_ = 0;                 // truncations of the staging file under way
+  std::function<void()> held_commit_;  // until they have ended
   bool recovering_ = false;
   int recoveries_ = 0;        // since the last acknowledgement
   std::vector<Job> blocked_;  // requests to repeat after the recovery
@@ -193,7 +213,9 @@ void Upload::call_again(const Request& request, Callback done) {
        done = std::move(done)](Result<typename Request::Answer> answer) {
         self->strand_.post([self, request, done, answer = std::move(answer)]() mutable {
           if (answer || !self->wait_for_recovery(answer.error(), [request, done](Upload& upload) {
-                upload.call_again(request, done);
+                Request again = request;
+                again.transfer = upload.transfer_;
+                upload.call_again(again, done);
               })) {
             done(std::move(answer));
           }

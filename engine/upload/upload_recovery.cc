@@ -21,9 +21,10 @@ void Upload::recover() {
   recovering_ = true;
   sender_.hold();
   const auto self = shared_from_this();
-  // If it is still the same agent after all.
+  // If it is still the same agent after all. That takes a moment, so the transfer gets a new id.
+  const uint32_t old = std::exchange(transfer_, next_transfer_id());
   client::call(
-      context_.agent, wire::Cancel{transfer_, true}, [self](const Result<wire::Empty>&) {}, nullptr,
+      context_.agent, wire::Cancel{old, true}, [self](const Result<wire::Empty>&) {}, nullptr,
       client::Priority::bulk);
   client::call(
       context_.agent, wire::Init{transfer_, path_, all_noted_ ? std::string() : staging_name_},
@@ -50,7 +51,7 @@ void Upload::on_reopened(const Result<wire::Init::Answer>& answer) {
     return;
   }
   log::debug(path_, ": goes on after a lost connection");
-  bases_.open_again();
+  bases_.move_to(shared_from_this(), transfer_);
   if (!initialised_) {
     initialise(*answer);
   } else if (!staging_name_.empty() && all_noted_) {
@@ -98,6 +99,7 @@ void Upload::read_transfer(uint64_t offset, uint32_t size, const ReadDone& done)
       [self = shared_from_this(), offset, size,
        done](const Result<client::WithBulk<wire::Empty>>& answer) {
         if (answer) {
+          self->strand_.post([self] { self->nothing_is_noted(); });
           Bytes out(answer->bulk.begin(), answer->bulk.end());
           out.resize(size, 0);  // beyond the staging file's end: a truncation upwards
           done(std::move(out));

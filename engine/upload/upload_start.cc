@@ -4,26 +4,29 @@
 #include "engine/base/log.h"
 #include "engine/delta/chunker.h"
 #include "engine/upload/upload.h"
+#include "engine/wire/names.h"
 
 namespace cpaway::upload {
 namespace {
 
 // Files found by what they hold.
 constexpr size_t kMaxSimilar = 2;
+// A second in all.
+constexpr int kMaxWaitsForStaging = 10;
+constexpr int64_t kWaitForStagingMs = 100;
 
 }  // namespace
+
+uint32_t Upload::next_transfer_id() {
+  static std::atomic<uint32_t> next{1};
+  return next++;
+}
 
 // Everything is sent at once; what is answered is waited for with the first block.
 void Upload::prepare() {
   prepared_ = true;
   const auto self = shared_from_this();
-  // Bulk, as the blocks: it must reach the agent before them.
-  client::call(
-      context_.agent, wire::Init{transfer_, path_, {}},
-      [self](Result<wire::Init::Answer> answer) {
-        self->strand_.post([self, answer = std::move(answer)] { self->on_init(answer); });
-      },
-      nullptr, client::Priority::bulk);
+  send_init(transfer_, &Upload::on_init);
   bases_.add_staging();
   if (hints_.old_version) {
     bases_.add_file(self, path_, hints_.old_version);
@@ -33,15 +36,68 @@ void Upload::prepare() {
   }
 }
 
+// Bulk, as the blocks: it must reach the agent before them.
+void Upload::send_init(uint32_t transfer, InitDone done) {
+  client::call(
+      context_.agent, wire::Init{transfer, path_, {}},
+      [self = shared_from_this(), done = std::move(done)](Result<wire::Init::Answer> answer) {
+        self->strand_.post([self, done, answer = std::move(answer)] { (*self.*done)(answer); });
+      },
+      nullptr, client::Priority::bulk);
+}
+
 void Upload::on_init(const Result<wire::Init::Answer>& answer) {
+  if (!answer && is_lost(answer.error())) {
+    recover();
+  } else if (!answer) {
+    fail_with(answer.error());
+  } else if (has_own_staging(*answer)) {
+    initialise(*answer);
+    go_on();
+  } else {
+    first_init_ = *answer;
+    try_init_again();
+  }
+}
+
+// False where the staging file of an earlier upload to this target is in use. The agent of a mount
+// that was killed may still be finishing what it had read: then it is free in a moment.
+bool Upload::has_own_staging(const wire::Init::Answer& answer) const {
+  return answer.staging_name == wire::staging_name_of(path_.substr(path_.rfind('/') + 1));
+}
+
+void Upload::try_init_again() {
+  if (++waits_for_staging_ > kMaxWaitsForStaging) {
+    initialise(first_init_);
+    go_on();
+    return;
+  }
+  context_.timer.after(kWaitForStagingMs, [self = shared_from_this()] {
+    self->strand_.post([self] {
+      self->second_transfer_ = next_transfer_id();
+      self->send_init(self->second_transfer_, &Upload::on_second_init);
+    });
+  });
+}
+
+void Upload::on_second_init(const Result<wire::Init::Answer>& answer) {
+  if (spent_ || sender_.error() || initialised_) {
+    return;
+  }
   if (!answer && is_lost(answer.error())) {
     recover();
     return;
   }
-  if (!answer) {
-    fail_with(answer.error());
+  const bool is_better = answer && has_own_staging(*answer);
+  const uint32_t unused = is_better ? std::exchange(transfer_, second_transfer_) : second_transfer_;
+  client::call(
+      context_.agent, wire::Cancel{unused, false}, [](const Result<wire::Empty>& /*answer*/) {},
+      nullptr, client::Priority::bulk);
+  if (!is_better) {
+    try_init_again();
     return;
   }
+  bases_.move_to(shared_from_this(), transfer_);
   initialise(*answer);
   go_on();
 }
@@ -56,6 +112,8 @@ void Upload::initialise(const wire::Init::Answer& answer) {
   if (!checkpoint || answer.kept_size == 0) {
     context_.journal.start_checkpoint(path_, staging_name_);
   }
+  kept_size_ = answer.kept_size;
+  drop_kept();
   bases_.know_staging(shared_from_this(), answer.kept_size, checkpoint);
 }
 

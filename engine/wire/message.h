@@ -208,11 +208,11 @@ struct AddBasis {
 struct ListChunks {
   using Self = ListChunks;
   static constexpr Op kOp = Op::chunks;
-  static constexpr uint32_t kMaxSize = 4U << 20U;
+  static constexpr uint32_t kMaxSize = 64U << 20U;
   uint32_t transfer = 0;
   uint8_t basis = 0;
   uint64_t offset = 0;
-  uint32_t size = 0;  // of the range, up to kMaxSize
+  uint32_t size = 0;  // bytes to be listed at least, up to kMaxSize
   // Sizes of chunks; with average 0 every chunk has `max` bytes.
   uint32_t min = 0;
   uint32_t average = 0;

@@ -1,5 +1,6 @@
 #include "tests/e2e/mounted_remote.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -91,6 +92,19 @@ void MountedRemote::mount_with_fault(const std::string& fault) {
 void MountedRemote::unmount() {
   const Finished finished = run_command({std::string(CPAWAY_BIN) + "/cpaway", "umount", mnt_});
   EXPECT_EQ(finished.exit_status, 0) << finished.err << log();
+}
+
+void MountedRemote::kill_mount() {
+  const Finished status = run_command({std::string(CPAWAY_BIN) + "/cpaway", "status", "--json",
+                                       "--state-dir", local("state"), mnt_});
+  const size_t at = status.out.find("\"pid\":");
+  ASSERT_NE(at, std::string::npos) << status.out;
+  ASSERT_EQ(::kill(std::stoi(status.out.substr(at + 6)), SIGKILL), 0);
+  EXPECT_TRUE(wait_until([this] { return sshd_->session_count() == 0; }));
+}
+
+void MountedRemote::discard_checkpoints() {
+  must("find " + remote_ + " -name '.cpaway-*.part' -delete");
 }
 
 bool MountedRemote::mounted() const {

@@ -28,6 +28,10 @@ class MountedRemote : public ::testing::Test {
   // The same with an agent in which CPAWAY_FAULT is set.
   void mount_with_fault(const std::string& fault);
   void unmount();
+  // SIGKILL, and the end of its connection; mount() recovers the mountpoint.
+  void kill_mount();
+  // Removes what cut uploads have left, which would fail the test.
+  void discard_checkpoints();
   // As mount(), but only runs it. `source` and `mountpoint` "" for the usual ones.
   Finished try_mount(const std::string& options, std::string source = "",
                      std::string mountpoint = "");

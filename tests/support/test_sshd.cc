@@ -206,6 +206,16 @@ void TestSshd::kill_sessions() {
   }
 }
 
+std::vector<pid_t> TestSshd::agents() const {
+  std::vector<pid_t> agents;
+  for (const pid_t pid : descendants(pid_)) {
+    if (process_name(pid).starts_with("cpaway-agent")) {
+      agents.push_back(pid);
+    }
+  }
+  return agents;
+}
+
 size_t TestSshd::session_count() const {
   size_t count = 0;
   for (const pid_t pid : descendants(pid_)) {

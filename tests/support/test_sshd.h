@@ -53,6 +53,8 @@ class TestSshd {
   void stop();
   void start();
   [[nodiscard]] size_t session_count() const;
+  // The agents that run in its sessions.
+  [[nodiscard]] std::vector<pid_t> agents() const;
 
  private:
   void make_keys();

@@ -60,7 +60,7 @@ const std::vector<Library>& libraries() {
       {"zstd", {"engine/"}},
       {"xxh", {"engine/hash/"}},
       {"CLI/", {"tools/"}},
-      {"nlohmann/", {"tools/"}},
+      {"nlohmann/", {"tools/", "tests/e2e/"}},
       {"httplib", {"tools/"}},
   };
   return table;

@@ -12,6 +12,7 @@
 
 #include "engine/base/fd.h"
 #include "engine/base/strings.h"
+#include "engine/wire/names.h"
 #include "engine/wire/pack.h"
 #include "tests/support/run_command.h"
 #include "tests/support/temp_dir.h"
@@ -49,7 +50,12 @@ class Program {
     }
   }
 
-  void send(const wire::Frame& frame) { EXPECT_TRUE(write_full(to_.get(), frame.head)); }
+  void send(const wire::Frame& frame) {
+    EXPECT_TRUE(write_full(to_.get(), frame.head));
+    if (frame.bulk) {
+      EXPECT_TRUE(write_full(to_.get(), *frame.bulk));
+    }
+  }
   // The body of the next frame's answer; whatever it was, where `frame` goes.
   Result<wire::Incoming> receive() {
     for (;;) {
@@ -81,6 +87,7 @@ class Program {
   wire::FrameReader frames_;
 };
 
+// An upload of "f" that has got its first block.
 void start_transfer(Program& program, const TempDir& dir) {
   wire::Hello hello;
   hello.directory = dir.path();
@@ -91,7 +98,22 @@ void start_transfer(Program& program, const TempDir& dir) {
     ASSERT_TRUE(frame);
     ASSERT_TRUE(wire::open_reply(frame->body()));
   }
-  ASSERT_FALSE(std::filesystem::is_empty(dir.path()));
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+  const auto text = std::make_shared<const Bytes>(Bytes{'t', 'e', 'x', 't'});
+  program.send(wire::pack(3, wire::Block{1, 0, hash::block_hash(*text)}, text));
+  const auto frame = program.receive();
+  ASSERT_TRUE(frame);
+  ASSERT_EQ(frame->op, wire::Op::ack);
+}
+
+// What the next upload goes on with, and nothing else.
+void expect_checkpoint(const TempDir& dir) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+    names.push_back(entry.path().filename());
+  }
+  ASSERT_EQ(names, std::vector<std::string>{wire::staging_name_of("f")});
+  EXPECT_EQ(read_file(dir.file(names[0])), "text");
 }
 
 TEST(AgentProgram, IsOneSmallStaticBinary) {
@@ -124,23 +146,23 @@ TEST(AgentProgram, IsSmallInMemoryWhenIdle) {
   }
 }
 
-TEST(AgentProgram, EndsWithItsInputAndLeavesNothing) {
+TEST(AgentProgram, EndsWithItsInputAndLeavesACheckpoint) {
   const TempDir dir;
   Program program;
   start_transfer(program, dir);
   program.close_input();
   EXPECT_EQ(program.wait(), 0);
-  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+  expect_checkpoint(dir);
 }
 
-TEST(AgentProgram, EndsBySignalAndLeavesNothing) {
+TEST(AgentProgram, EndsBySignalAndLeavesACheckpoint) {
   for (const int signal : {SIGTERM, SIGHUP, SIGINT}) {
     const TempDir dir;
     Program program;
     start_transfer(program, dir);
     ASSERT_EQ(::kill(program.pid(), signal), 0);
     EXPECT_EQ(program.wait(), 0);
-    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+    expect_checkpoint(dir);
   }
 }
 
@@ -169,7 +191,7 @@ TEST(AgentProgram, AppliesNoUmask) {
   const TempDir dir;
   Program program;
   start_transfer(program, dir);
-  program.send(wire::pack(3, wire::MkDir{"d", 0777}));
+  program.send(wire::pack(4, wire::MkDir{"d", 0777}));
   ASSERT_TRUE(program.receive());
   struct stat st {};
   ASSERT_EQ(::stat(dir.file("d").c_str(), &st), 0);

@@ -161,5 +161,49 @@ TEST_F(FileHandlersTest, DigestsRegularFiles) {
   EXPECT_EQ(errno_of(client.call(wire::Digest{{0, "missing"}})), ENOENT);
 }
 
+TEST_F(FileHandlersTest, ComparesChunks) {
+  const Bytes content = random_bytes(100000, 1);
+  write_file(dir.file("f"), as_text(content));
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenRead | wire::kOpenWrite));
+  const auto chunk = [&](size_t offset, uint32_t size) {
+    return wire::ChunkAt{hash::block_hash(ByteSpan(content).subspan(offset, size)), size};
+  };
+  const auto compare = [&](uint64_t offset, std::vector<wire::ChunkAt> chunks) {
+    const auto answer = client.call(wire::Compare{1, offset, std::move(chunks)});
+    EXPECT_TRUE(answer) << answer.error().to_string();
+    return answer ? answer->equal : Bytes{99};
+  };
+  EXPECT_EQ(compare(0, {}), Bytes{});
+  EXPECT_EQ(compare(0, {chunk(0, 100000)}), Bytes{1});
+  EXPECT_EQ(compare(500, {chunk(500, 100), chunk(700, 1000), chunk(1600, 1)}), (Bytes{1, 0, 1}));
+  EXPECT_EQ(compare(99000, {chunk(99000, 1000)}), Bytes{1});
+  EXPECT_EQ(compare(99001, {chunk(99000, 1000)}), Bytes{0});  // ends too early
+  EXPECT_EQ(compare(1ULL << 40U, {chunk(0, 10)}), Bytes{0});
+  ASSERT_TRUE(write_block(client, 1, 50, as_bytes("changed")));
+  EXPECT_EQ(compare(0, {chunk(0, 50), chunk(50, 50), chunk(100, 50)}), (Bytes{1, 0, 1}));
+  EXPECT_EQ(compare(0, std::vector<wire::ChunkAt>(256, chunk(0, 1))).size(), 256U);
+}
+
+TEST_F(FileHandlersTest, RefusesToCompareTooMuch) {
+  write_file(dir.file("f"), std::string(2000, 'x'));
+  ASSERT_EQ(::mkdir(dir.file("d").c_str(), 0755), 0);
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenRead));
+  ASSERT_TRUE(open_file(client, 2, "d", wire::kOpenDirectory));
+  const auto compare = [&](uint32_t handle, uint64_t offset, std::vector<wire::ChunkAt> chunks) {
+    return errno_of(client.call(wire::Compare{handle, offset, std::move(chunks)}));
+  };
+  const wire::ChunkAt one{hash::block_hash(as_bytes("x")), 1};
+  EXPECT_EQ(compare(1, 0, std::vector<wire::ChunkAt>(257, one)), EINVAL);
+  EXPECT_EQ(compare(1, 0, {{{}, wire::kBlockSize + 1}}), EINVAL);
+  EXPECT_EQ(compare(1, 0, {{{}, wire::kBlockSize}}), 0);
+  EXPECT_EQ(compare(1, 0, {{{}, wire::kBlockSize}, one}), EINVAL);
+  EXPECT_EQ(compare(1, 0, {one, {{}, UINT32_MAX}}), EINVAL);
+  EXPECT_EQ(compare(1, UINT64_MAX, {one}), EINVAL);
+  EXPECT_EQ(compare(1, UINT64_MAX, {one, one}), EINVAL);  // no wrapping to the start
+  EXPECT_EQ(compare(3, 0, {one}), EBADF);
+  EXPECT_EQ(compare(2, 0, {one}), EISDIR);
+  EXPECT_TRUE(client.call(wire::Ping{}));
+}
+
 }  // namespace
 }  // namespace cpaway::testing

@@ -3,7 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "engine/agent/dispatch.h"
-#include "tests/engine/agent/agent_client.h"
+#include "engine/wire/names.h"
+#include "tests/engine/agent/upload_client.h"
 #include "tests/support/temp_dir.h"
 
 namespace cpaway::testing {
@@ -88,6 +89,54 @@ TEST_F(RestrictedTest, NoDeleteRemovesNoName) {
   EXPECT_EQ(errno_of(client.call(wire::Rename{"g", "f", 0})), EEXIST);
   EXPECT_TRUE(client.call(wire::Rename{"g", "h", 0}));
   EXPECT_EQ(read_file(dir.file("f")), "old");
+}
+
+TEST_F(RestrictedTest, ReadOnlyUploadsAndCollectsNothing) {
+  write_file(dir.file(wire::staging_name_of("f")), "kept");
+  UploadClient agent(dir.path(), {.confine = {}, .mode = Mode::read_only});
+  EXPECT_EQ(errno_of(agent.init()), EROFS);
+  EXPECT_EQ(errno_of(agent.basis(1, "f")), EBADF);  // there is no transfer that could have one
+  EXPECT_EQ(errno_of(agent.same(1, 0, as_bytes("old"))), EROFS);
+  EXPECT_EQ(errno_of(agent.collect("", 0)), EROFS);
+  ASSERT_TRUE(open_file(agent.client(), 1, "f", wire::kOpenRead));
+  const wire::ChunkAt chunk{hash::block_hash(as_bytes("old")), 3};
+  EXPECT_EQ(agent.client().call(wire::Compare{1, 0, {chunk}})->equal, Bytes{1});
+  EXPECT_EQ(staging_in(dir.path()).size(), 1U);
+}
+
+// Nor what another upload has left, whose name anybody can compute.
+TEST_F(RestrictedTest, WriteOnlyTellsNoContentOfBases) {
+  const std::string name = wire::staging_name_of("f");
+  write_file(dir.file(name), "kept");
+  UploadClient agent(dir.path(), {.confine = {}, .mode = Mode::write_only});
+  EXPECT_EQ(errno_of(agent.init("f", name)), ENOENT);
+  ASSERT_TRUE(agent.cancel(false));
+  const auto init = agent.init();
+  ASSERT_TRUE(init);
+  EXPECT_NE(init->staging_name, name);
+  EXPECT_EQ(init->kept_size, 0U);
+  EXPECT_EQ(errno_of(agent.basis(1, "f")), EACCES);
+  EXPECT_EQ(errno_of(agent.chunks({kUpload, 0, 0, 4, 0, 0, 1024})), EACCES);
+  EXPECT_FALSE(agent.same(wire::kStagingBasis, 0, as_bytes("kept")).value());
+  ASSERT_TRUE(open_file(agent.client(), 1, "f", wire::kOpenWrite));
+  EXPECT_EQ(errno_of(agent.client().call(wire::Compare{1, 0, {}})), EACCES);
+  ASSERT_TRUE(agent.delta(0, as_bytes("new"), {{wire::kLiteral, 3, 0}}, {'n', 'e', 'w'}).value());
+  EXPECT_EQ(as_text(agent.read(0, 10).value()), "new");  // its own
+  ASSERT_TRUE(agent.commit(as_bytes("new")));
+  EXPECT_EQ(read_file(dir.file("f")), "new");
+  EXPECT_EQ(agent.collect("", 0)->removed, 1U);
+}
+
+TEST_F(RestrictedTest, NoDeleteUploadsAsADelta) {
+  UploadClient agent(dir.path(), {.confine = {}, .mode = Mode::no_delete});
+  ASSERT_TRUE(agent.init());
+  ASSERT_TRUE(agent.basis(1, "f"));
+  ASSERT_TRUE(agent.same(1, 0, as_bytes("old")).value());
+  ASSERT_TRUE(agent.block(3, as_bytes("er")).value());
+  ASSERT_TRUE(agent.commit(as_bytes("older")));
+  write_file(dir.file(wire::new_staging_name()), "left");
+  EXPECT_EQ(errno_of(agent.collect("", 0)), EPERM);
+  EXPECT_EQ(staging_in(dir.path()).size(), 1U);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/engine/agent/agent_client.h"
+#include "tests/engine/agent/upload_client.h"
 #include "tests/support/temp_dir.h"
 
 namespace cpaway::testing {
@@ -98,6 +98,46 @@ TEST_F(PermissionTest, ReplacesAnothersFileAsRenameWould) {
   EXPECT_EQ(answer->attr.uid, kUser);
   EXPECT_EQ(answer->attr.gid, kUser);
   EXPECT_EQ(answer->attr.mode, 0100755U);  // no set-user-id of another's bytes
+}
+
+// Its attributes cannot be changed where it is, so an identical file is replaced, too.
+TEST_F(PermissionTest, ReplacesAnothersIdenticalFile) {
+  for (const mode_t mode : {0644, 06755}) {
+    make_file("mine/f", mode, 0);
+    UploadClient agent(dir.path(), {}, kUser);
+    ASSERT_TRUE(agent.init("mine/f"));
+    ASSERT_TRUE(agent.basis(1, "mine/f"));
+    ASSERT_TRUE(agent.same(1, 0, as_bytes("old")).value());
+    const auto answer = agent.commit(as_bytes("old"), place_at("mine/f"));
+    ASSERT_TRUE(answer) << answer.error().to_string();
+    EXPECT_EQ(answer->attr.uid, kUser);
+    EXPECT_EQ(answer->attr.mode, 0100000U | (mode & 0777U));
+    EXPECT_EQ(read_file(dir.file("mine/f")), "old");
+  }
+}
+
+// Whatever fails: the old version has its attributes still.
+TEST_F(PermissionTest, AnIdenticalCommitThatFailsChangesNothing) {
+  make_file("mine/f", 0640, kUser);
+  UploadClient agent(dir.path(), {}, kUser);
+  ASSERT_TRUE(agent.init("mine/f"));
+  ASSERT_TRUE(agent.basis(1, "mine/f"));
+  ASSERT_TRUE(agent.same(1, 0, as_bytes("old")).value());
+  wire::Placement placement = place_at("mine/f");
+  placement.attr.mode = 0777;
+  placement.xattrs.push_back({"trusted.note", {1}});  // root's
+  EXPECT_NE(errno_of(agent.commit(as_bytes("old"), placement)), 0);
+  EXPECT_EQ(stat_of(dir.file("mine/f")).st_mode, 0100640U);
+  placement = place_at("mine/f");
+  placement.attr.mode = 0777;
+  placement.attr.mtime = wire::Time{0, UINT32_MAX};
+  EXPECT_EQ(errno_of(agent.commit(as_bytes("old"), placement)), EINVAL);
+  EXPECT_EQ(stat_of(dir.file("mine/f")).st_mode, 0100640U);
+  placement.attr = {};
+  placement.attr.uid = 0;
+  EXPECT_EQ(errno_of(agent.commit(as_bytes("old"), placement)), EPERM);
+  EXPECT_EQ(stat_of(dir.file("mine/f")).st_uid, kUser);
+  EXPECT_EQ(read_file(dir.file("mine/f")), "old");
 }
 
 }  // namespace

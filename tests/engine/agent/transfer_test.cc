@@ -77,7 +77,10 @@ TEST_F(TransferTest, OldFileStaysUntilCommit) {
 TEST_F(TransferTest, CancelRemovesTheStagingFile) {
   const auto init = client.call(wire::Init{1, "f", {}});
   ASSERT_TRUE(init);
+  EXPECT_TRUE(staging_in(dir.path()).empty());  // the first block makes it
+  ASSERT_TRUE(block(1, 0, as_bytes("text")));
   EXPECT_EQ(staging_in(dir.path()), std::vector<std::string>{init->staging_name});
+  EXPECT_EQ(stat_of(dir.file(init->staging_name)).st_mode, 0100600U);
   ASSERT_TRUE(client.call(wire::Cancel{1, false}));
   EXPECT_TRUE(staging_in(dir.path()).empty());
   EXPECT_EQ(errno_of(client.call(wire::Cancel{1, false})), EBADF);

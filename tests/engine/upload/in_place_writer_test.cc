@@ -89,7 +89,7 @@ class InPlaceWriterTest : public ::testing::Test {
     EXPECT_TRUE(testing::wait_until([this] { return window_.used() == 0; }));
   }
   void start(uint64_t known_size) {
-    writer_ = InPlaceWriter::create({tap_, workers_, window_, journal_, 3}, 7, known_size);
+    writer_ = InPlaceWriter::create({tap_, workers_, window_, timer_, journal_, 3}, 7, known_size);
   }
   // The file is these bytes, and the writer knows it.
   void set_content(const Bytes& bytes) {
@@ -118,6 +118,7 @@ class InPlaceWriterTest : public ::testing::Test {
 
   testing::TempDir dir_;
   cache::NullJournal journal_;
+  Timer timer_;
   Window window_{4ULL << 20U};
   Executor workers_{"test", 2};
   testing::InProcessAgent agent_{dir_.path()};

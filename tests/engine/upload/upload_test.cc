@@ -48,7 +48,7 @@ class UploadTest : public ::testing::Test {
   }
 
   std::shared_ptr<Upload> start(const std::string& name, Hints hints = {}) {
-    return Upload::create({agent_, workers_, window_, journal_, 3}, name, std::move(hints));
+    return Upload::create({agent_, workers_, window_, timer_, journal_, 3}, name, std::move(hints));
   }
 
   static Status write(Upload& upload, uint64_t offset, ByteSpan data) {
@@ -90,6 +90,7 @@ class UploadTest : public ::testing::Test {
 
   testing::TempDir dir_;
   cache::NullJournal journal_;
+  Timer timer_;
   Window window_{8ULL << 20U};
   Executor workers_{"test", 2};
   testing::InProcessAgent agent_{dir_.path()};

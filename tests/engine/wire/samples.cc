@@ -189,6 +189,7 @@ Placement some_placement() {
   Placement placement;
   placement.path = "dir/new";
   placement.exclusive = true;
+  placement.fresh = true;
   placement.create_mode = 0640;
   placement.attr = some_changes();
   placement.attr.size.reset();
@@ -231,7 +232,7 @@ void add_transfers(Collector& out) {
   out.answer(Op::basis, some_attr());
   out.request(ListChunks{7, 1, 1ULL << 33U, ListChunks::kMaxSize, 4096, 8192, 65536});
   out.answer(Op::chunks, Empty{}, bulk_of("packed list"));
-  out.request(DeltaBlock{7, 1ULL << 40U, 30, block_hash, kPlain, {{1, 23, 4096}, {kLiteral, 7, 0}}},
+  out.request(DeltaBlock{7, 1ULL << 40U, 30, block_hash, kZstd, {{1, 23, 4096}, {kLiteral, 7, 0}}},
               bulk_of("literal"));
   out.request(Collect{"dir", 604800, true});
   out.answer(Op::collect, Collect::Answer{2, 5'000'000'000, 1});
@@ -279,9 +280,9 @@ void add_files(Collector& out) {
   out.request(ReadDir{9, true});
   out.answer(Op::readdir, ReadDir::Answer{true, {{"f", some_attr()}, {"sub", Attr{}}}});
   out.request(Digest{by_handle});
+  out.answer(Op::digest, Digest::Answer{5'000'000'000, counting<32>(0x80)});
   out.request(Compare{9, 1ULL << 33U, {{block_hash, 4096}, {block_hash, 77}}});
   out.answer(Op::compare, Compare::Answer{{1, 0}});
-  out.answer(Op::digest, Digest::Answer{5'000'000'000, counting<32>(0x80)});
 }
 
 void add_xattrs(Collector& out) {
