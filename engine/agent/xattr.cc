@@ -117,7 +117,7 @@ Status remove_xattrs(const Location& at) {
   while (!left.empty()) {
     const std::string name(left.substr(0, left.find('\0')));
     left.remove_prefix(std::min(name.size() + 1, left.size()));
-    const Status removed = remove_xattr(at, name);
+    Status removed = remove_xattr(at, name);
     if (!removed && !name.starts_with("security.")) {
       return removed;
     }
