@@ -6,6 +6,8 @@ namespace cpaway::fs {
 namespace {
 // Hashing at 1.5 GB/s a core is ahead of any link; two keep uploads from waiting for each other.
 constexpr size_t kWorkers = 2;
+// Buffers are larger than what they hold, by about a sixth; the option means memory.
+constexpr uint64_t kBufferOverhead = 6;
 }  // namespace
 
 Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& journal,
@@ -17,7 +19,7 @@ Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& jour
       map_(options, hello.uid, hello.gid, getuid(), getgid()),
       inodes_(hello.root),
       transfers_(journal),
-      window_(options.window_size),
+      window_(options.window_size / kBufferOverhead * (kBufferOverhead - 1)),
       pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); }),
       workers_("cpaway-work", kWorkers) {}
 

@@ -14,6 +14,8 @@ using wire::kBlockSize;
 // Fields of a put_file or commit, beyond the path and the block itself, must leave room.
 constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
+// A block, what is not cut yet behind it, and one write of the usual 128 KiB.
+constexpr size_t kTailCapacity = kBlockSize + (192UL << 10U);
 
 wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
   const auto size = static_cast<uint32_t>(block.data->size());
@@ -152,7 +154,7 @@ void Upload::start_tail(uint64_t offset) {
   tail_ = std::make_shared<WindowBytes>(context_.window);
   tail_start_ = offset;
   if (prepared_) {
-    tail_->bytes.reserve(kBlockSize + (kBlockSize >> 2U));
+    tail_->bytes.reserve(kTailCapacity);
   }
   context_.window.add_holder(this, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
@@ -255,7 +257,7 @@ void Upload::send_block() {
   const uint64_t offset = std::exchange(tail_start_, tail_start_ + pieces_size_);
   if (block->bytes.size() > pieces_size_) {
     tail_ = std::make_shared<WindowBytes>(context_.window);
-    tail_->bytes.reserve(kBlockSize + (kBlockSize >> 2U));
+    tail_->bytes.reserve(kTailCapacity);
     block->move_rest(pieces_size_, *tail_);
   } else {
     context_.window.remove_holder(this);
