@@ -477,6 +477,13 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
   if (!prepared_) {
     prepare();
   }
+  if (!initialised_) {  // only then is it known what an earlier upload has left, to be cut off
+    waiting_ = true;
+    wait_at_end_ = true;
+    queue_.push_front(
+        [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); });
+    return;
+  }
   hash_gap(size_);
   if (size_ > tail_start_) {
     leave_hole(tail_start_);

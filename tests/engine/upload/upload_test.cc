@@ -305,6 +305,19 @@ TEST_F(UploadTest, UnfinishedBlocksDoNotStopTheWindow) {
   }
 }
 
+TEST_F(UploadTest, NothingOfAnEarlierUploadShowsThroughAFileOfZeros) {
+  const auto cut = start("f");
+  write_all(*cut, random_bytes(3 * kBlockSize, 11), kBlockSize);
+  ASSERT_TRUE(testing::wait_until([&cut] { return cut->progress().acknowledged > kBlockSize; }));
+  cut->cancel(true);
+  ASSERT_TRUE(testing::wait_until([&cut] { return cut.use_count() == 1; }));
+  const auto upload = start("f");
+  ASSERT_TRUE(truncate(*upload, 4 * kBlockSize));
+  const auto answer = commit(*upload, "f");
+  ASSERT_TRUE(answer) << answer.error().to_string();
+  EXPECT_EQ(content("f"), Bytes(4 * kBlockSize, 0));
+}
+
 TEST_F(UploadTest, LostAgentFailsTheUpload) {
   const auto upload = start("f");
   write_all(*upload, random_bytes(3 * kBlockSize, 10), kBlockSize);
