@@ -372,7 +372,8 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
   if (!check([&](Error error) { done(fail(std::move(error))); })) {
     return;
   }
-  const uint64_t end = tail_ ? tail_start_ + tail_->bytes.size() : hashed_;
+  // While the digest is known, nothing was sent beyond what it covers.
+  const uint64_t end = std::max(tail_ ? tail_start_ + tail_->bytes.size() : 0, hashed_);
   if (!prepared_ && tail_ && tail_start_ == 0 && size <= end) {
     tail_->bytes.resize(size);
     tail_->release_surplus();

@@ -7,6 +7,7 @@
 
 #include "engine/base/strings.h"
 #include "tests/engine/agent/upload_client.h"
+#include "tests/support/random_bytes.h"
 #include "tests/support/temp_dir.h"
 
 namespace cpaway::testing {
@@ -175,7 +176,7 @@ class ModelTest : public ::testing::Test {
   }
 
   const TempDir dir_;
-  unsigned seed_ = std::random_device{}();
+  unsigned seed_ = testing::random_seed();
   std::mt19937 random_{seed_};
   std::optional<UploadClient> agent_;
   std::string staging_name_;

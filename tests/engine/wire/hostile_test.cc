@@ -5,6 +5,7 @@
 
 #include "engine/base/strings.h"
 #include "tests/engine/wire/samples.h"
+#include "tests/support/random_bytes.h"
 
 namespace cpaway::testing {
 namespace {
@@ -62,7 +63,7 @@ Bytes damaged(const Bytes& frame, std::mt19937& random) {
 }
 
 TEST(Hostile, DamagedFrames) {
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = testing::random_seed();
   SCOPED_TRACE(concat("seed ", seed));
   std::mt19937 random(seed);
   const auto samples = all_samples();
@@ -74,7 +75,7 @@ TEST(Hostile, DamagedFrames) {
 }
 
 TEST(Hostile, RandomBytes) {
-  const unsigned seed = std::random_device{}();
+  const unsigned seed = testing::random_seed();
   SCOPED_TRACE(concat("seed ", seed));
   std::mt19937 random(seed);
   const auto samples = all_samples();
