@@ -38,6 +38,10 @@ Connection::Connection(std::unique_ptr<transport::Transport> transport,
     : transport_(std::move(transport)), stream_(std::move(stream)), on_lost_(std::move(on_lost)) {}
 
 Connection::~Connection() {
+  stop();
+}
+
+void Connection::stop() {
   {
     const MutexLock lock(mutex_);
     stopping_ = true;
@@ -83,17 +87,18 @@ void Connection::close(int64_t timeout_ms) {
     closing_ = true;
   }
   wake();
-  const MutexLock lock(mutex_);
-  while (!lost_) {
-    const int64_t left_ms = deadline_ms - system_clock().now_ms();
-    if (left_ms <= 0) {
-      log::warning("the agent did not end within ", timeout_ms, " ms");
-      stopping_ = true;
-      wake();
-      return;
+  {
+    const MutexLock lock(mutex_);
+    int64_t left_ms = timeout_ms;
+    while (!lost_ && left_ms > 0) {
+      ended_.wait_for_ms(mutex_, left_ms);
+      left_ms = deadline_ms - system_clock().now_ms();
     }
-    ended_.wait_for_ms(mutex_, left_ms);
+    if (!lost_) {
+      log::warning("the agent did not end within ", timeout_ms, " ms");
+    }
   }
+  stop();
 }
 
 void Connection::run() {

@@ -44,7 +44,7 @@ class Connection {
       CPAWAY_EXCLUDES(mutex_);
 
   // Sends what is queued, closes the agent's input, and waits until the agent has gone, for
-  // `timeout_ms` at most.
+  // `timeout_ms` at most. No answer comes after it. Not on the I/O thread, once.
   void close(int64_t timeout_ms) CPAWAY_EXCLUDES(mutex_);
 
  private:
@@ -56,6 +56,7 @@ class Connection {
   Connection(std::unique_ptr<transport::Transport> transport, std::unique_ptr<Stream> stream,
              OnLost on_lost);
 
+  void stop() CPAWAY_EXCLUDES(mutex_);
   void run();
   [[nodiscard]] Status serve();
   [[nodiscard]] Status send_queued();

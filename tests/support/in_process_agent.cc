@@ -57,9 +57,15 @@ InProcessAgent::InProcessAgent(const std::string& directory) {
 }
 
 InProcessAgent::~InProcessAgent() {
-  connection_->close(5000);
-  connection_.reset();
-  server_.join();
+  close();
+}
+
+void InProcessAgent::close() {
+  if (server_.joinable()) {
+    connection_->close(5000);
+    ::shutdown(agent_end_.get(), SHUT_RDWR);
+    server_.join();
+  }
 }
 
 void InProcessAgent::submit(wire::Frame frame, client::Priority priority, Done done) {

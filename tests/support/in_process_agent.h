@@ -20,6 +20,9 @@ class InProcessAgent : public client::Requester {
 
   void submit(wire::Frame frame, client::Priority priority, Done done) override;
   [[nodiscard]] const wire::Hello::Answer& hello() const { return hello_; }
+  // Ends the agent and the connection: no answer comes after it, and what is submitted is refused.
+  // Before the end of whatever takes answers.
+  void close();
   // Ends the agent as a lost link would: what waits fails.
   void disconnect();
 
