@@ -183,8 +183,9 @@ void BasisSet::move_to(const Owner& owner, uint32_t transfer) {
 
 bool BasisSet::ready(uint64_t position) const {
   return std::all_of(files_.begin(), files_.end(), [position](const FilePtr& file) {
+    const bool told_all = !file->asking && file->known >= file->size;  // if not of each chunk
     return file->answered &&
-           file->basis.covered_to() >= std::min(file->size, position + kLookahead);
+           (told_all || file->basis.covered_to() >= std::min(file->size, position + kLookahead));
   });
 }
 
