@@ -172,6 +172,21 @@ void Upload::leave_hole(uint64_t end) {
   }
 }
 
+// Behind what was written the file is zeros up to its size, whatever an earlier upload has left.
+// False where that is not known yet: then `again` will run.
+bool Upload::end_with_zeros(Job again) {
+  if (!initialised_) {
+    waiting_ = true;
+    wait_at_end_ = true;
+    queue_.push_front(std::move(again));
+    return false;
+  }
+  if (size_ > tail_start_) {
+    leave_hole(tail_start_);
+  }
+  return true;
+}
+
 void Upload::drop_kept() {
   if (!initialised_ || !hole_ || kept_size_ <= *hole_) {
     return;
@@ -438,6 +453,9 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     queue_.push_front([offset, size, done](Upload& self) { self.on_read(offset, size, done); });
     return;
   }
+  if (!end_with_zeros([offset, size, done](Upload& self) { self.on_read(offset, size, done); })) {
+    return;
+  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), offset, wanted, done] {
     read_transfer(offset, wanted, done);
   });
@@ -478,17 +496,11 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
   if (!prepared_) {
     prepare();
   }
-  if (!initialised_) {  // only then is it known what an earlier upload has left, to be cut off
-    waiting_ = true;
-    wait_at_end_ = true;
-    queue_.push_front(
-        [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); });
+  if (!end_with_zeros(
+          [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); })) {
     return;
   }
   hash_gap(size_);
-  if (size_ > tail_start_) {
-    leave_hole(tail_start_);
-  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), placement, durable,
                                             done] { send_commit(placement, durable, done); });
 }

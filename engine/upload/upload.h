@@ -105,6 +105,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void relieve();
   void leave_hole(uint64_t end);
   void drop_kept();
+  [[nodiscard]] bool end_with_zeros(Job again);
   void nothing_is_noted();
   // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
   // wait for what the bases hold: then the jobs that come queue up.

@@ -24,7 +24,7 @@
 namespace cpaway::testing {
 
 class UploadTest : public ::testing::Test {
- protected:
+ public:
   void TearDown() override {
     fault::points().damage_block = 0;
     // No staging file is left, whatever happened.

@@ -242,17 +242,34 @@ TEST_F(UploadTest, UnfinishedBlocksDoNotStopTheWindow) {
   }
 }
 
+// What a killed copying program leaves: a staging file of two blocks or more.
+void cut_an_upload(std::shared_ptr<Upload> upload) {
+  UploadTest::write_all(*upload, random_bytes(3 * kBlockSize, 11), kBlockSize);
+  ASSERT_TRUE(
+      testing::wait_until([&upload] { return upload->progress().acknowledged > kBlockSize; }));
+  upload->cancel(true);
+  ASSERT_TRUE(testing::wait_until([&upload] { return upload.use_count() == 1; }));
+}
+
 TEST_F(UploadTest, NothingOfAnEarlierUploadShowsThroughAFileOfZeros) {
-  const auto cut = start("f");
-  write_all(*cut, random_bytes(3 * kBlockSize, 11), kBlockSize);
-  ASSERT_TRUE(testing::wait_until([&cut] { return cut->progress().acknowledged > kBlockSize; }));
-  cut->cancel(true);
-  ASSERT_TRUE(testing::wait_until([&cut] { return cut.use_count() == 1; }));
+  cut_an_upload(start("f"));
   const auto upload = start("f");
   ASSERT_TRUE(truncate(*upload, 4 * kBlockSize));
   const auto answer = commit(*upload, "f");
   ASSERT_TRUE(answer) << answer.error().to_string();
   EXPECT_EQ(content("f"), Bytes(4 * kBlockSize, 0));
+}
+
+TEST_F(UploadTest, NothingOfAnEarlierUploadIsRead) {
+  cut_an_upload(start("f"));
+  const auto upload = start("f");
+  const size_t written = kBlockSize + 1000;
+  write_all(*upload, random_bytes(written, 13), kBlockSize);
+  ASSERT_TRUE(truncate(*upload, 4 * kBlockSize));
+  const auto got = read(*upload, written, kBlockSize / 2);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(*got, Bytes(kBlockSize / 2, 0));
+  ASSERT_TRUE(commit(*upload, "f"));
 }
 
 TEST_F(UploadTest, LostAgentFailsTheUpload) {
