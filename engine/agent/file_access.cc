@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -129,26 +130,48 @@ Result<UniqueFd> open_beneath(int dir, const std::string& path) {
   return fail_os(errno, path);
 }
 
-Result<Root> Root::open(const std::string& confine, const std::string& directory) {
-  Root root;
+Result<UniqueFd> Root::open_directory(const std::string& confine, const std::string& directory) {
   if (directory.find('\0') != std::string::npos) {
     return fail_os(EINVAL, "directory");
   }
   const std::string shown = directory.empty() ? "." : directory;
+  UniqueFd fd;
   if (!confine.empty()) {
-    CPAWAY_ASSIGN(root.fd_, open_confined(confine, directory));
+    CPAWAY_ASSIGN(fd, open_confined(confine, directory));
   } else {
-    root.fd_.reset(::open(shown.c_str(), kDirFlags));
-    if (!root.fd_) {
+    fd.reset(::open(shown.c_str(), kDirFlags));
+    if (!fd) {
       return fail_os(errno, shown);
     }
   }
   // O_PATH asks for no permission; without this one nothing below could be reached.
-  if (::faccessat(root.fd_.get(), ".", X_OK, AT_EACCESS) != 0) {
+  if (::faccessat(fd.get(), ".", X_OK, AT_EACCESS) != 0) {
     return fail_os(errno, shown);
   }
-  CPAWAY_ASSIGN(root.absolute_, absolute_path(root.fd_.get(), shown));
+  return fd;
+}
+
+Result<Root> Root::open(const std::string& confine, const std::string& directory) {
+  Root root;
+  CPAWAY_ASSIGN(UniqueFd fd, open_directory(confine, directory));
+  CPAWAY_ASSIGN(root.absolute_, absolute_path(fd.get(), directory.empty() ? "." : directory));
+  root.confine_ = confine;
+  const MutexLock lock(root.current_->mutex);
+  root.current_->directory = std::make_shared<const UniqueFd>(std::move(fd));
   return root;
+}
+
+Result<Root::Directory> Root::directory() const {
+  const MutexLock lock(current_->mutex);
+  struct stat st {};
+  if (::fstat(current_->directory->get(), &st) != 0) {
+    return fail_os(errno, absolute_);
+  }
+  if (st.st_nlink == 0) {
+    CPAWAY_ASSIGN(UniqueFd fd, open_directory(confine_, absolute_));
+    current_->directory = std::make_shared<const UniqueFd>(std::move(fd));
+  }
+  return current_->directory;
 }
 
 Result<Location> Root::locate(const std::string& path) const {
@@ -156,13 +179,15 @@ Result<Location> Root::locate(const std::string& path) const {
     return fail_os(EINVAL, "path");
   }
   Location location;
-  location.dir = fd_.get();
+  CPAWAY_ASSIGN(const Directory root, directory());
+  location.dir = root->get();
+  location.keeps_open = root;
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos) {
     location.name = path;
     return location;
   }
-  CPAWAY_ASSIGN(location.owned, open_beneath(fd_.get(), path.substr(0, slash)));
+  CPAWAY_ASSIGN(location.owned, open_beneath(root->get(), path.substr(0, slash)));
   location.dir = location.owned.get();
   location.name = path.substr(slash + 1);
   return location;

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/base/fd.h"
+#include "engine/base/mutex.h"
 #include "engine/base/result.h"
 
 namespace cpaway::agent {
@@ -30,7 +31,8 @@ struct Location {
   [[nodiscard]] std::string proc_path() const;
 };
 
-// The directory that hello named. Immutable; any thread.
+// The directory that hello named. Where it was removed, and another one made at its path, it is
+// that one from then on. Any thread.
 class Root {
  public:
   // `directory` is as in hello. With `confine` it must lie inside that one, and a relative one
@@ -44,12 +46,22 @@ class Root {
   // Opens what is there (a symbolic link is ELOOP unless `flags` hold O_PATH).
   [[nodiscard]] Result<UniqueFd> open_path(const std::string& path, int flags) const;
 
-  [[nodiscard]] int fd() const { return fd_.get(); }  // opened with O_PATH
   [[nodiscard]] const std::string& absolute() const { return absolute_; }
 
  private:
-  UniqueFd fd_;
+  using Directory = std::shared_ptr<const UniqueFd>;  // opened with O_PATH
+  struct Current {
+    Mutex mutex;
+    Directory directory CPAWAY_GUARDED_BY(mutex);
+  };
+
+  [[nodiscard]] static Result<UniqueFd> open_directory(const std::string& confine,
+                                                       const std::string& directory);
+  [[nodiscard]] Result<Directory> directory() const;
+
+  std::string confine_;
   std::string absolute_;
+  std::unique_ptr<Current> current_ = std::make_unique<Current>();
 };
 
 // openat(2) of what `at` names: close-on-exec, never following, never waiting for a fifo.

@@ -150,7 +150,8 @@ Status Server::take_hello(const wire::Incoming& request) {
   }
   auto context =
       std::make_unique<Context>(std::move(*root), options_.mode, hello.sync_commit, *executor_);
-  const auto attr = read_attr(context->root.fd());
+  const auto at = context->root.locate("");
+  const auto attr = at ? read_attr(*at) : Result<wire::Attr>(fail(at.error()));
   if (!attr) {
     replies_.send(wire::pack_error(request.id, attr.error()));
     return {};

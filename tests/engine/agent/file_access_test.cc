@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "tests/engine/agent/agent_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -55,13 +57,15 @@ TEST_F(FileAccessTest, RefusesWhatIsNoPath) {
 // The same answers whether the kernel has openat2 or not.
 TEST_F(FileAccessTest, FollowsNoSymbolicLink) {
   const Root root = open_root();
+  const auto top = root.locate("");
+  ASSERT_TRUE(top);
   for (const auto open : {agent::open_beneath, agent::walk_beneath}) {
-    EXPECT_TRUE(open(root.fd(), "a/b"));
-    EXPECT_EQ(errno_of(open(root.fd(), "missing")), ENOENT);
-    EXPECT_EQ(errno_of(open(root.fd(), "a/b/f")), ENOTDIR);
-    EXPECT_FALSE(open(root.fd(), "link/b"));
-    EXPECT_FALSE(open(root.fd(), "a/out/etc"));
-    EXPECT_FALSE(open(root.fd(), "a/out"));
+    EXPECT_TRUE(open(top->dir, "a/b"));
+    EXPECT_EQ(errno_of(open(top->dir, "missing")), ENOENT);
+    EXPECT_EQ(errno_of(open(top->dir, "a/b/f")), ENOTDIR);
+    EXPECT_FALSE(open(top->dir, "link/b"));
+    EXPECT_FALSE(open(top->dir, "a/out/etc"));
+    EXPECT_FALSE(open(top->dir, "a/out"));
   }
   EXPECT_EQ(errno_of(root.open_path("link", O_RDONLY)), ELOOP);
 }
@@ -81,6 +85,23 @@ TEST_F(FileAccessTest, ReachesPathsOfTheLongestKind) {
   ASSERT_TRUE(location) << location.error().to_string();
   EXPECT_TRUE(agent::open_at(*location, O_CREAT | O_EXCL | O_WRONLY, 0644));
   EXPECT_EQ(errno_of(root.locate(path + "z")), EINVAL);
+}
+
+TEST_F(FileAccessTest, FindsTheDirectoryThatTookItsPlace) {
+  const std::string path = dir.file("a/b");
+  const Root root = std::move(Root::open(dir.path(), path).value());
+  std::filesystem::remove_all(path);
+  EXPECT_EQ(errno_of(root.locate("")), ENOENT);
+  EXPECT_EQ(errno_of(root.locate("f")), ENOENT);
+  ASSERT_EQ(::mkdir(path.c_str(), 0755), 0);
+  write_file(path + "/new", "x");
+  const auto at = root.locate("new");
+  ASSERT_TRUE(at);
+  EXPECT_EQ(::faccessat(at->dir, "new", R_OK, 0), 0);
+  // Not what lies outside by now.
+  std::filesystem::remove_all(path);
+  ASSERT_EQ(::symlink("/", path.c_str()), 0);
+  EXPECT_EQ(errno_of(root.locate("")), EACCES);
 }
 
 TEST_F(FileAccessTest, ConfinedRootStaysInside) {
