@@ -74,10 +74,13 @@ Status read_password(MountOptions& options) {
 
 // Secrets would be in a core; and a client or ssh that went away must not end the mount. Blocks are
 // filled and freed by different threads: with an arena for each, memory grows to twice the window.
+// What is larger than they are, the chunk lists of huge files, goes back to the kernel when it is
+// freed; malloc would raise that limit by itself.
 void set_process_limits() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
   mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
   static_cast<void>(signal(SIGPIPE, SIG_IGN));
 }
 

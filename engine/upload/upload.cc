@@ -16,6 +16,7 @@ constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
 // A block, what is not cut yet behind it, and one write of the usual 128 KiB.
 constexpr size_t kTailCapacity = kBlockSize + (192UL << 10U);
+constexpr size_t kFirstChunks = 1024;
 
 wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
   const auto size = static_cast<uint32_t>(block.data->size());
@@ -293,6 +294,10 @@ void Upload::keep_chunks(uint64_t offset, ByteSpan block) {
     chunked_ = kUnknown;
     chunks_ = {};
     return;
+  }
+  const size_t need = chunks_.size() + pieces_.size();
+  if (need > chunks_.capacity()) {  // that of a huge file takes tens of MB: not twice of it
+    chunks_.reserve(need + std::max(chunks_.size() / 8, kFirstChunks));
   }
   const delta::ChunkSizes sizes;
   for (const delta::Piece& piece : pieces_) {
