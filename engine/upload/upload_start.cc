@@ -11,8 +11,8 @@ namespace {
 
 // Files found by what they hold.
 constexpr size_t kMaxSimilar = 2;
-// A second in all.
-constexpr int kMaxWaitsForStaging = 10;
+// Three seconds in all.
+constexpr int kMaxWaitsForStaging = 30;
 constexpr int64_t kWaitForStagingMs = 100;
 
 }  // namespace
