@@ -132,9 +132,9 @@ Status HashIndex::remember(WriteTxn& txn, const PendingVersion& pending) {
   } else {
     entry.list = next_list_++;
     uint32_t segment = 0;
-    for (const Bytes& value : encode_list(version.chunks)) {
-      CPAWAY_TRY(txn.append(Table::lists, segment_key(entry.list, segment++), value));
-    }
+    CPAWAY_TRY(encode_list(version.chunks, [&](const Bytes& value) {
+      return txn.append(Table::lists, segment_key(entry.list, segment++), value);
+    }));
   }
   CPAWAY_TRY(add_to_index(txn, pending.samples, file));
   return renew_use(txn, entry, file);

@@ -263,24 +263,20 @@ uint64_t list_size(const hash::ChunkList& chunks) {
   return size;
 }
 
-std::vector<Bytes> encode_list(const hash::ChunkList& chunks) {
-  std::vector<Bytes> segments;
+Status encode_list(const hash::ChunkList& chunks, const std::function<Status(const Bytes&)>& put) {
   uint64_t remaining = list_size(chunks);
   RecordWriter out;
   size_t limit = remaining > kMaxPiecesSize ? kPageSegmentSize : kPieceSize;
   for (const hash::Chunk& chunk : chunks) {
     if (out.size() + chunk_size(chunk) > limit) {
-      segments.push_back(out.finish());
+      CPAWAY_TRY(put(out.finish()));
       out = RecordWriter();
       limit = remaining > kMaxPiecesSize ? kPageSegmentSize : kPieceSize;
     }
     write_chunk(out, chunk);
     remaining -= chunk_size(chunk);
   }
-  if (out.size() > kCheckSize) {
-    segments.push_back(out.finish());
-  }
-  return segments;
+  return out.size() > kCheckSize ? put(out.finish()) : Status();
 }
 
 bool decode_segment(ByteSpan value, size_t limit, hash::ChunkList& chunks) {

@@ -3,6 +3,7 @@
 // Decoders judge: nothing comes back for bytes that an encoder could not have written.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "cache/record.h"
 #include "engine/base/bytes.h"
+#include "engine/base/result.h"
 #include "engine/upload/journal.h"
 
 namespace cpaway::cache {
@@ -68,7 +70,9 @@ struct FileEntry {
 [[nodiscard]] std::optional<FileEntry> decode_file(ByteSpan key, ByteSpan value);
 
 // The list as the values of its segments, in order.
-[[nodiscard]] std::vector<Bytes> encode_list(const hash::ChunkList& chunks);
+// Gives each segment to `put`, in order: all of a long list at once would take as much again.
+[[nodiscard]] Status encode_list(const hash::ChunkList& chunks,
+                                 const std::function<Status(const Bytes&)>& put);
 // Adds the segment's chunks, `limit` at most in all; false where it does not decode.
 [[nodiscard]] bool decode_segment(ByteSpan value, size_t limit, hash::ChunkList& chunks);
 // The bytes that the list takes, for accounting before it is written.
