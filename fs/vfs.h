@@ -161,6 +161,7 @@ class Vfs {
   [[nodiscard]] Result<std::shared_ptr<upload::InPlaceWriter>> in_place_writer(
       const InodePtr& inode);
   void close_remote(uint32_t handle);
+  void retire_writer(const InodePtr& inode);
   void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
                    uint32_t size);
 
