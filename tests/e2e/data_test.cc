@@ -279,5 +279,18 @@ TEST_F(Data, WhatNoFileCanHoldIsRefusedAtOnce) {
   EXPECT_EQ(read_file(on_remote("old")), "kept");
 }
 
+// By root on the mount, whom the kernel here would let keep them: the remote user is another.
+TEST_F(Data, SetUserIdGoesWithTheContent) {
+  for (const char* change : {"echo x >> ", "truncate -s 1 ", "echo new > "}) {
+    write_remote("f", "content");
+    ASSERT_EQ(::chmod(on_remote("f").c_str(), 06755), 0);
+    must(change + on_mount("f"));
+    EXPECT_EQ(shell("stat -c %a " + on_remote("f")).out, "755\n") << change;
+    EXPECT_TRUE(wait_until([this] { return shell("stat -c %a " + on_mount("f")).out == "755\n"; }))
+        << change;
+    must("rm " + on_mount("f"));
+  }
+}
+
 }  // namespace
 }  // namespace cpaway::testing
