@@ -2,6 +2,7 @@
 // is compared with the remote directory itself.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -196,6 +197,22 @@ TEST_F(Data, CopiesRangesBetweenOpenFiles) {
   to = 200;
   EXPECT_EQ(::copy_file_range(b.get(), &from, b.get(), &to, 100, 0), 100);
   expect_same("b");
+}
+
+// As a write that fails: the old version stays.
+TEST_F(Data, ACopyThatFindsNoRoomCommitsNothing) {
+  ASSERT_EQ(::mkdir(on_remote("small").c_str(), 0755), 0);
+  ASSERT_EQ(::mount("tmpfs", on_remote("small").c_str(), "tmpfs", 0, "size=8m,mode=777"), 0);
+  must("head -c 20M /dev/urandom > " + on_remote("a") + " && chmod 666 " + on_remote("a"));
+  must("echo old > " + on_mount("small/f"));
+  const Finished cp = run_command({"cp", on_mount("a"), on_mount("small/f")});
+  EXPECT_EQ(cp.exit_status, 1);
+  EXPECT_NE(cp.err.find("No space left on device"), std::string::npos) << cp.err;
+  EXPECT_EQ(read_file(on_remote("small/f")), "old\n");
+  must("truncate -s 3M " + on_remote("a") + " && cp " + on_mount("a") + " " + on_mount("small/f"));
+  EXPECT_EQ(sha256_of_file(on_remote("small/f")), sha256_of_file(on_remote("a")));
+  unmount();
+  EXPECT_TRUE(wait_until([this] { return ::umount(on_remote("small").c_str()) == 0; }));
 }
 
 TEST_F(Data, CopiesFromAFileThatIsBeingWritten) {
