@@ -212,7 +212,11 @@ class Vfs {
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   [[nodiscard]] bool is_committing() const;
+  // Everything written in place is acknowledged; `done` gets the failure, which is told once: for
+  // flush and fsync.
   void drain_in_place(const InodePtr& inode, StatusDone done);
+  // For all others: the failure stays.
+  void wait_in_place(const InodePtr& inode, Job done);
 
   // ---- directories (vfs_dir.cc)
   void fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,

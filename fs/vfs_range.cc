@@ -67,13 +67,8 @@ void Vfs::lseek(const Reply& reply, uint64_t handle, uint64_t offset, int whence
       });
       return;
     }
-    drain_in_place(file->inode, [this, reply, file, offset, hole](const Status& drained) {
-      if (drained) {
-        seek_remote(reply, file, offset, hole);
-      } else {
-        reply.error(drained.error());
-      }
-    });
+    wait_in_place(file->inode,
+                  [this, reply, file, offset, hole] { seek_remote(reply, file, offset, hole); });
   });
 }
 
@@ -109,8 +104,8 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
                        [reply, use](const Status& status) { reply_status(reply, status); });
       return;
     }
-    drain_in_place(inode, [this, reply, inode, mode, offset, size](const Status& drained) {
-      const auto remote = drained ? writer_handle(inode) : fail(drained.error());
+    wait_in_place(inode, [this, reply, inode, mode, offset, size] {
+      const auto remote = writer_handle(inode);
       if (!remote) {
         reply.error(remote.error());
         return;
@@ -141,8 +136,8 @@ void Vfs::copy_file_range(const Reply& reply, const CopyRequest& request) {
       reply.error(EXDEV);
       return;
     }
-    drain_in_place(source->inode, [this, reply, source, file, request](const Status& drained) {
-      const auto remote = drained ? read_handle(*source) : fail(drained.error());
+    wait_in_place(source->inode, [this, reply, source, file, request] {
+      const auto remote = read_handle(*source);
       if (!remote) {
         reply.error(remote.error());
         return;
@@ -177,8 +172,8 @@ void Vfs::copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file
     upload->copy(request.offset, source, request.source_offset, size, answer);
     return;
   }
-  drain_in_place(inode, [this, inode, source, request, size, answer](const Status& drained) {
-    const auto remote = drained ? writer_handle(inode) : fail(drained.error());
+  wait_in_place(inode, [this, inode, source, request, size, answer] {
+    const auto remote = writer_handle(inode);
     if (!remote) {
       answer(fail(remote.error()));
       return;

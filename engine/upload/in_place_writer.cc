@@ -118,6 +118,12 @@ void InPlaceWriter::on_compared(const wire::Compare& request,
   lacking(std::move(parts));
 }
 
+void InPlaceWriter::wait(std::function<void()> done) {
+  strand_.post([self = shared_from_this(), done = std::move(done)] {
+    self->sender_.when_drained(self, done);
+  });
+}
+
 void InPlaceWriter::drain(Upload::Done done) {
   strand_.post([self = shared_from_this(), done = std::move(done)] {
     self->sender_.when_drained(self, [self, done] {
