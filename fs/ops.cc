@@ -138,6 +138,30 @@ void op_fsync(fuse_req_t req, fuse_ino_t /*ino*/, int data_only, fuse_file_info*
   serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.fsync(reply, file->fh, data_only != 0); });
 }
 
+void op_lseek(fuse_req_t req, fuse_ino_t /*ino*/, off_t offset, int whence, fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.lseek(reply, file->fh, static_cast<uint64_t>(offset), whence);
+  });
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t /*ino*/, int mode, off_t offset, off_t size,
+                  fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.fallocate(reply, file->fh, static_cast<uint32_t>(mode), static_cast<uint64_t>(offset),
+                  static_cast<uint64_t>(size));
+  });
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t /*ino_in*/, off_t offset_in,
+                        fuse_file_info* file_in, fuse_ino_t /*ino_out*/, off_t offset_out,
+                        fuse_file_info* file_out, size_t size, int flags) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.copy_file_range(reply,
+                        {file_in->fh, static_cast<uint64_t>(offset_in), file_out->fh,
+                         static_cast<uint64_t>(offset_out), static_cast<uint64_t>(size), flags});
+  });
+}
+
 void op_opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
   serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.opendir(reply, ino, *file); });
 }
@@ -217,6 +241,9 @@ const fuse_lowlevel_ops& fuse_ops() {
     out.flush = op_flush;
     out.release = op_release;
     out.fsync = op_fsync;
+    out.lseek = op_lseek;
+    out.fallocate = op_fallocate;
+    out.copy_file_range = op_copy_file_range;
     out.opendir = op_opendir;
     out.readdir = op_readdir;
     out.readdirplus = op_readdirplus;

@@ -128,6 +128,12 @@ void Reply::written(size_t size) const {
   }
 }
 
+void Reply::lseek(uint64_t offset) const {
+  if (fuse_req_t req = state_->claim()) {
+    unless_taken(fuse_reply_lseek(req, static_cast<off_t>(offset)), "lseek");
+  }
+}
+
 bool Reply::data(ByteSpan bytes) const {
   fuse_req_t req = state_->claim();
   return req != nullptr &&

@@ -39,6 +39,7 @@ class Reply {
   void attr(const struct stat& attr, double timeout_s) const;
   void readlink(const std::string& text) const;
   void written(size_t size) const;
+  void lseek(uint64_t offset) const;
   // False where the kernel did not take them.
   bool data(ByteSpan bytes) const;
   void statfs(const struct statvfs& stat) const;

@@ -3,7 +3,8 @@
 //
 // Files by family: vfs_lookup.cc (names and attributes), vfs_name.cc (changes to directories),
 // vfs_open.cc (open, create, close), vfs_commit.cc (the end of a staged upload), vfs_data.cc (read
-// and write), vfs_dir.cc, vfs_xattr.cc. Rules and lock order: fs/DESIGN.md.
+// and write), vfs_range.cc (holes, room, copies), vfs_dir.cc, vfs_xattr.cc. Rules and lock order:
+// fs/DESIGN.md.
 #pragma once
 
 #include <atomic>
@@ -30,6 +31,15 @@
 #include "fs/transfer_list.h"
 
 namespace cpaway::fs {
+
+struct CopyRequest {
+  uint64_t source = 0;  // an open file, as handle
+  uint64_t source_offset = 0;
+  uint64_t handle = 0;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  int flags = 0;
+};
 
 class Vfs {
  public:
@@ -67,6 +77,11 @@ class Vfs {
   void release(const Reply& reply, uint64_t handle);
   void read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size);
   void write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data);
+
+  void lseek(const Reply& reply, uint64_t handle, uint64_t offset, int whence);
+  void fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t offset,
+                 uint64_t size);
+  void copy_file_range(const Reply& reply, const CopyRequest& request);
 
   void opendir(const Reply& reply, uint64_t id, const fuse_file_info& file);
   void readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t size, bool plus);
@@ -161,8 +176,21 @@ class Vfs {
   [[nodiscard]] Result<std::shared_ptr<upload::InPlaceWriter>> in_place_writer(
       const InodePtr& inode);
   void close_remote(uint32_t handle);
+  void retire_writer(const InodePtr& inode);
   void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
                    uint32_t size);
+
+  // ---- parts of files (vfs_range.cc)
+  // Null where nothing is staged.
+  [[nodiscard]] static std::shared_ptr<upload::Upload> staged_upload(const InodePtr& inode);
+  // What is known of the file's attributes and content does not hold any more.
+  static void note_change(const InodePtr& inode);
+  // In-place writing's handle at the agent, opened where it is not.
+  [[nodiscard]] Result<uint32_t> writer_handle(const InodePtr& inode);
+  void seek_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
+                   bool hole);
+  void copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint32_t source,
+                    const CopyRequest& request, const StagedUse& use);
 
   // ---- the end of a staged upload (vfs_commit.cc)
   // Runs `job` now, or when the commit in progress has ended. The next commit waits for the job,
@@ -184,7 +212,11 @@ class Vfs {
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   [[nodiscard]] bool is_committing() const;
+  // Everything written in place is acknowledged; `done` gets the failure, which is told once: for
+  // flush and fsync.
   void drain_in_place(const InodePtr& inode, StatusDone done);
+  // For all others: the failure stays.
+  void wait_in_place(const InodePtr& inode, Job done);
 
   // ---- directories (vfs_dir.cc)
   void fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,

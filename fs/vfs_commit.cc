@@ -311,6 +311,19 @@ void Vfs::drain_in_place(const InodePtr& inode, StatusDone done) {
   }
 }
 
+void Vfs::wait_in_place(const InodePtr& inode, Job done) {
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  {
+    const MutexLock lock(inode->mutex);
+    writer = inode->writer;
+  }
+  if (writer) {
+    writer->wait(std::move(done));
+  } else {
+    done();
+  }
+}
+
 bool Vfs::is_committing() const {
   const auto inodes = inodes_.all();
   return std::any_of(inodes.begin(), inodes.end(), [](const InodePtr& inode) {

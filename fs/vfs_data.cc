@@ -1,4 +1,6 @@
 // Reading and writing.
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -22,6 +24,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
   file->touched = true;
   std::shared_ptr<upload::Upload> upload;
   StagedUse use;
+  bool loses_bits = false;  // the agent's user may not keep them, whatever the kernel here thinks
   {
     const MutexLock lock(inode->mutex);
     ++inode->change_count;
@@ -40,9 +43,13 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
       inode->attr.mtime = now_time();
       inode->attr.ctime = inode->attr.mtime;
     } else {
+      loses_bits = (inode->attr.mode & (S_ISUID | S_ISGID)) != 0;
       inode->attr_deadline_ms = 0;
       inode->sha256.reset();
     }
+  }
+  if (loses_bits) {
+    notifier_.invalidate_inode(inode->id, false);
   }
   if (upload) {
     upload->write(offset, data, [answer, use](const Status& status) { answer(status); });
@@ -72,13 +79,8 @@ void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t si
     }
     if (!upload) {
       // Writes in place come first: what was written is what is read.
-      drain_in_place(file->inode, [this, reply, file, offset, size](const Status& drained) {
-        if (drained) {
-          read_remote(reply, file, offset, size);
-        } else {
-          reply.error(drained.error());
-        }
-      });
+      wait_in_place(file->inode,
+                    [this, reply, file, offset, size] { read_remote(reply, file, offset, size); });
       return;
     }
     upload->read(offset, size, [reply, use](const Result<Bytes>& bytes) {

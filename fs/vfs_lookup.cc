@@ -146,9 +146,7 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
     return;
   }
   // Writes in place reach the agent first: it then knows the size and the times.
-  drain_in_place(inode, [this, inode, done = std::move(done)](const Status& /*later: at fsync*/) {
-    fetch_attr(inode, done);
-  });
+  wait_in_place(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
 }
 
 void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
@@ -327,11 +325,7 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
 }
 
 void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
-  drain_in_place(inode, [this, reply, inode, change](const Status& drained) {
-    if (!drained) {
-      reply.error(drained.error());
-      return;
-    }
+  wait_in_place(inode, [this, reply, inode, change] {
     const auto target = target_of(inode);
     if (!target) {
       reply.error(ESTALE);

@@ -186,6 +186,7 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
                    const MutexLock lock(target->mutex);
                    if (target->staged) {
                      target->staged->unlinked = true;
+                     target->attr.nlink = 0;
                    }
                  }
                  inodes_.rename(from, name, to, new_name, exchange);

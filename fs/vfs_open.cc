@@ -208,8 +208,29 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
     open(reply, inode->id, info);
     return;
   }
+  retire_writer(inode);
   transfers_.start(upload, *path);
   reply_open(reply, file, info);
+}
+
+// What is open for writing in place is the old version, which the commit replaces: whoever writes
+// after that must not write there.
+void Vfs::retire_writer(const InodePtr& inode) {
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  uint32_t handle = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    writer.swap(inode->writer);
+    handle = std::exchange(inode->writer_handle, 0);
+  }
+  if (writer) {
+    writer->drain([this, handle](const Status& status) {
+      if (!status) {
+        log::error("lost before a truncation: ", status.error().to_string());
+      }
+      close_remote(handle);
+    });
+  }
 }
 
 void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive) {

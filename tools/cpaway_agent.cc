@@ -45,6 +45,7 @@ void end_input(int /*signal*/) {
 
 void handle_signals() {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // beyond ulimit -f: the write says so
   struct sigaction action {};
   action.sa_handler = end_input;  // without SA_RESTART: a read under way returns
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {

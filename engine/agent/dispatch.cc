@@ -84,6 +84,9 @@ constexpr Route kRoutes[] = {
     route<&on_chunks>(Op::chunks, kReadsContent, kNone, kPool),
     route<&on_delta_block>(Op::delta_block, kWrites, kTransfer, kPool),
     route<&on_collect>(Op::collect, kRemoves, kNone, kPool),
+    route<&on_seek_transfer>(Op::seek_transfer, kLooks, kTransfer, kPool),
+    route<&on_allocate_transfer>(Op::allocate_transfer, kWrites, kTransfer, kPool),
+    route<&on_copy_transfer>(Op::copy_transfer, kReadsContent | kWrites, kTransfer, kPool),
     route<&on_getattr>(Op::getattr, kLooks, kHandle, kReader),
     route<&on_setattr>(Op::setattr, kWrites, kHandle, kReader),
     route<&on_readlink>(Op::readlink, kLooks, kNone, kReader),
@@ -106,6 +109,9 @@ constexpr Route kRoutes[] = {
     route<&on_setxattr>(Op::setxattr, kWrites, kHandle, kReader),
     route<&on_removexattr>(Op::removexattr, kWrites, kHandle, kReader),
     route<&on_compare>(Op::compare, kReadsContent, kHandle, kPool),
+    route<&on_seek>(Op::seek, kReadsContent, kHandle, kPool),
+    route<&on_allocate>(Op::allocate, kWrites, kHandle, kPool),
+    route<&on_copy>(Op::copy, kReadsContent | kWrites, kHandle, kPool),
     route<&on_digest>(Op::digest, kReadsContent, kHandle, kPool),
 };
 

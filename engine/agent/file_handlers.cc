@@ -105,6 +105,21 @@ Result<OpenFile> open_target(Context& context, const wire::Target& target, bool 
 
 }  // namespace
 
+Result<UniqueFd> Handle::duplicate() {
+  const MutexLock lock(mutex);
+  UniqueFd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) {
+    return fail_os(errno, "handle");
+  }
+  return copy;
+}
+
+// Some filesystems report a failed write only here. EINTR has closed all the same.
+int Handle::close() {
+  const MutexLock lock(mutex);
+  return ::close(fd.release()) != 0 && errno != EINTR ? errno : 0;
+}
+
 Result<wire::Attr> on_open(Context& context, const wire::Open& request) {
   CPAWAY_TRY(context.handles.check_free(request.handle));
   auto handle = std::make_shared<Handle>();
@@ -119,11 +134,8 @@ Result<wire::Attr> on_open(Context& context, const wire::Open& request) {
 
 Status on_close(Context& context, const wire::Close& request) {
   CPAWAY_ASSIGN(const auto handle, context.handles.remove(request.handle));
-  // Some filesystems report a failed write only here. EINTR has closed all the same.
-  if (handle != nullptr && ::close(handle->fd.release()) != 0 && errno != EINTR) {
-    return fail_os(errno, "close");
-  }
-  return {};
+  const int error = handle != nullptr ? handle->close() : 0;
+  return error == 0 ? Status{} : Status(fail_os(error, "close"));
 }
 
 Result<Bytes> on_read(Context& context, const wire::Read& request) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/agent/file_access.h"
+#include "engine/base/mutex.h"
 #include "engine/wire/message.h"
 
 namespace cpaway::agent {
@@ -31,9 +32,15 @@ class DirStream {
 };
 
 struct Handle {
+  // Any thread: another descriptor of the same file. EBADF once it is closed.
+  [[nodiscard]] Result<UniqueFd> duplicate() CPAWAY_EXCLUDES(mutex);
+  // 0 or the errno.
+  [[nodiscard]] int close() CPAWAY_EXCLUDES(mutex);
+
   UniqueFd fd;
   bool reads_back = true;  // false: may be written but not read
   DirStream entries;
+  Mutex mutex;  // held while `fd` is duplicated or goes
 };
 
 }  // namespace cpaway::agent

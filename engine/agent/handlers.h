@@ -38,6 +38,15 @@ Result<wire::ReadDir::Answer> on_readdir(Context& context, const wire::ReadDir& 
 Result<wire::Digest::Answer> on_digest(Context& context, const wire::Digest& request);
 Result<wire::Compare::Answer> on_compare(Context& context, const wire::Compare& request);
 
+// ---- range_handlers.cc: parts of files
+Result<wire::SeekTransfer::Answer> on_seek_transfer(Context& context,
+                                                    const wire::SeekTransfer& request);
+Status on_allocate_transfer(Context& context, const wire::AllocateTransfer& request);
+Result<wire::CopyAnswer> on_copy_transfer(Context& context, const wire::CopyTransfer& request);
+Result<wire::SeekTransfer::Answer> on_seek(Context& context, const wire::Seek& request);
+Status on_allocate(Context& context, const wire::Allocate& request);
+Result<wire::CopyAnswer> on_copy(Context& context, const wire::Copy& request);
+
 // ---- name_handlers.cc: names and attributes
 Status on_ping(Context& context, const wire::Ping& request);
 Result<wire::Attr> on_getattr(Context& context, const wire::GetAttr& request);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "engine/agent/attr.h"
+#include "engine/agent/ranges.h"
 #include "engine/agent/verified_io.h"
 #include "engine/base/strings.h"
 #include "engine/delta/compress.h"
@@ -16,6 +17,8 @@
 namespace cpaway::agent {
 namespace {
 
+// More than this of holes is not hashed unasked, bytes.
+constexpr uint64_t kMaxHashedHoles = 64UL << 20U;
 // A terabyte of whole blocks; what is behind is copied.
 constexpr size_t kMaxNoted = 1UL << 20U;
 
@@ -247,11 +250,43 @@ Bases::Pointer Transfer::identical_to(uint64_t size) const {
   return now && is_same_version(*now, old->attr) ? old : nullptr;
 }
 
-Result<hash::Sha256Value> Transfer::finish(uint64_t size) {
-  CPAWAY_TRY(truncate(size));
+Result<uint64_t> Transfer::seek(uint64_t offset, bool hole) {
+  CPAWAY_TRY(make_copies());
+  return seek_in(file_.fd(), offset, hole);
+}
+
+Status Transfer::allocate(const wire::AllocateTransfer& request) {
+  CPAWAY_TRY(make_copies());
+  if ((request.mode & (wire::kPunchHole | wire::kZeroRange)) != 0) {
+    reset_digest_above(request.offset);
+  }
+  return allocate_in(file_.fd(), request.mode, request.offset, request.size);
+}
+
+Result<uint64_t> Transfer::copy(const wire::CopyTransfer& request, int source) {
+  CPAWAY_TRY(make_copies());
+  reset_digest_above(request.offset);
+  const CopyJob job{source, request.source_offset, file_.fd(), request.offset, request.size};
+  return copy_in(job, [this](uint64_t offset, ByteSpan piece) { extend_digest(offset, piece); });
+}
+
+Result<hash::Sha256Value> Transfer::finish(uint64_t size, bool is_asked) {
+  CPAWAY_TRY(make_copies());
+  struct stat st {};
+  if (::fstat(file_.fd(), &st) != 0) {
+    return fail_os(errno, path_);
+  }
+  // Cutting to the same size would give back room that was allocated behind it.
+  if (static_cast<uint64_t>(st.st_size) != size) {
+    CPAWAY_TRY(truncate(size));
+  }
   if (hash_at_end_) {
     digest_ = hash::Sha256();
     bytes_hashed_ = 0;
+  }
+  const uint64_t on_disk = static_cast<uint64_t>(st.st_blocks) * 512;
+  if (!is_asked && bytes_hashed_ != size && size > on_disk && size - on_disk > kMaxHashedHoles) {
+    return hash::Sha256Value{};
   }
   CPAWAY_ASSIGN(bytes_hashed_, digest_range(file_.fd(), bytes_hashed_, size, digest_));
   if (bytes_hashed_ != size) {

@@ -43,11 +43,15 @@ class Transfer {
                                                         ByteSpan literals);
   [[nodiscard]] Result<Bytes> read(uint64_t offset, uint32_t size);
   [[nodiscard]] Status truncate(uint64_t size);
+  [[nodiscard]] Result<uint64_t> seek(uint64_t offset, bool hole);
+  [[nodiscard]] Status allocate(const wire::AllocateTransfer& request);
+  [[nodiscard]] Result<uint64_t> copy(const wire::CopyTransfer& request, int source);
   [[nodiscard]] Result<wire::TransferStatus::Answer> status() const;
   // The old version, where the whole upload is what that holds; null where it is not.
   [[nodiscard]] Bases::Pointer identical_to(uint64_t size) const;
-  // Gives the file its final size and returns its SHA-256.
-  [[nodiscard]] Result<hash::Sha256Value> finish(uint64_t size);
+  // Gives the file its final size and returns its SHA-256; zeros where nobody has asked for it and
+  // most of what would have to be read are holes.
+  [[nodiscard]] Result<hash::Sha256Value> finish(uint64_t size, bool is_asked);
   // The SHA-256 of the noted blocks.
   [[nodiscard]] hash::Sha256Value noted_digest() const { return digest_.value(); }
   void discard() { discarded_ = true; }

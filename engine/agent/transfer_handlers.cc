@@ -59,7 +59,8 @@ Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& reque
       return answer;
     }  // else it can still be replaced, or that fails for the same reason
   }
-  CPAWAY_ASSIGN(const hash::Sha256Value sha256, transfer->finish(request.size));
+  CPAWAY_ASSIGN(const hash::Sha256Value sha256,
+                transfer->finish(request.size, request.sha256.has_value()));
   if (request.sha256 && *request.sha256 != sha256) {
     return fail(Errc::verify, placement.path);
   }

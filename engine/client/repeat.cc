@@ -55,6 +55,9 @@ bool may_repeat(Op op) {
     case Op::read_transfer:
     case Op::basis:
     case Op::chunks:
+    case Op::seek_transfer:
+    case Op::allocate_transfer:
+    case Op::copy_transfer:
       return false;
     default:
       return true;

@@ -39,10 +39,15 @@ InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t k
 void InPlaceWriter::write(uint64_t offset, ByteSpan data, Upload::Done done) {
   progress_.written += data.size();
   ++pending_;
+  const bool is_far = is_far_jump(known_size_, offset + data.size());
   auto copy = std::make_shared<Bytes>(data.begin(), data.end());
-  auto deliver = [self = shared_from_this(), offset, copy, done = std::move(done)] {
+  auto deliver = [self = shared_from_this(), offset, copy, is_far, done = std::move(done)] {
     self->strand_.post([self, offset, copy] { self->on_write(offset, std::move(*copy)); });
-    done({});
+    if (is_far) {
+      self->drain(done);  // the filesystem may not take it
+    } else {
+      done({});
+    }
   };
   if (context_.window.acquire(data.size(), deliver)) {
     deliver();
@@ -111,6 +116,12 @@ void InPlaceWriter::on_compared(const wire::Compare& request,
     parts.push_back(as_extent(request.offset + range.offset, part));
   }
   lacking(std::move(parts));
+}
+
+void InPlaceWriter::wait(std::function<void()> done) {
+  strand_.post([self = shared_from_this(), done = std::move(done)] {
+    self->sender_.when_drained(self, done);
+  });
 }
 
 void InPlaceWriter::drain(Upload::Done done) {

@@ -29,7 +29,10 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   void write(uint64_t offset, ByteSpan data, Upload::Done done);
   // `done` once everything written before is acknowledged, with the first failure since the last.
   void drain(Upload::Done done);
-  // The file was cut or extended otherwise. Any thread; a wrong size costs bandwidth only.
+  // The same, for who does not speak for the program that wrote: a failure stays for drain.
+  void wait(std::function<void()> done);
+  // The file was cut or extended otherwise, by the agent. Any thread; a wrong size costs bandwidth
+  // only.
   void set_known_size(uint64_t size) { known_size_ = size; }
 
   // True where writes are under way: sizes and times at the agent are not yet what they will be.

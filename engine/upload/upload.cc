@@ -13,6 +13,8 @@ using wire::kBlockSize;
 
 // Fields of a put_file or commit, beyond the path and the block itself, must leave room.
 constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
+// Behind what was written; more stays a hole.
+constexpr uint64_t kMaxZerosInMessage = 16UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
 // A block, what is not cut yet behind it, and one write of the usual 128 KiB.
 constexpr size_t kTailCapacity = kBlockSize + (192UL << 10U);
@@ -32,12 +34,6 @@ wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::Block
 Result<hash::BlockHash> open_ack(Result<wire::Incoming> incoming) {
   CPAWAY_ASSIGN(auto ack, client::open_answer<wire::Block::Answer>(std::move(incoming)));
   return ack.answer.hash;
-}
-
-void raise_to(std::atomic<uint64_t>& value, uint64_t floor) {
-  uint64_t seen = value.load();
-  while (seen < floor && !value.compare_exchange_weak(seen, floor)) {
-  }
 }
 
 void add_segment(std::vector<wire::Segment>& segments, const wire::Segment& next) {
@@ -104,14 +100,32 @@ void Upload::write(uint64_t offset, ByteSpan data, Done done) {
     });
     return;
   }
-  progress_.written += data.size();
-  raise_to(size_, offset + data.size());
   auto copy = std::make_shared<Bytes>(data.begin(), data.end());
-  auto deliver = [self = shared_from_this(), offset, copy, done = std::move(done)] {
-    self->post([offset, copy](Upload& upload) { upload.on_write(offset, std::move(*copy)); });
+  if (!is_far_jump(size_, offset + data.size())) {
+    write_near(offset, std::move(copy), std::move(done));
+    return;
+  }
+  post([offset, copy, done = std::move(done)](Upload& self) {
+    self.reach(offset + copy->size(), [raw = &self, offset, copy, done](const Status& status) {
+      if (status) {
+        raw->write_near(offset, copy, done);
+      } else {
+        done(status);
+      }
+    });
+  });
+}
+
+void Upload::write_near(uint64_t offset, std::shared_ptr<Bytes> data, Done done) {
+  const size_t size = data->size();
+  progress_.written += size;
+  raise_size(offset + size);
+  auto deliver = [self = shared_from_this(), offset, data = std::move(data),
+                  done = std::move(done)] {
+    self->post([offset, data](Upload& upload) { upload.on_write(offset, std::move(*data)); });
     done({});
   };
-  if (context_.window.acquire(data.size(), deliver)) {
+  if (context_.window.acquire(size, deliver)) {
     deliver();
   }
 }
@@ -171,21 +185,6 @@ void Upload::leave_hole(uint64_t end) {
     hole_ = end;
     drop_kept();
   }
-}
-
-// Behind what was written the file is zeros up to its size, whatever an earlier upload has left.
-// False where that is not known yet: then `again` will run.
-bool Upload::end_with_zeros(Job again) {
-  if (!initialised_) {
-    waiting_ = true;
-    wait_at_end_ = true;
-    queue_.push_front(std::move(again));
-    return false;
-  }
-  if (size_ > tail_start_) {
-    leave_hole(tail_start_);
-  }
-  return true;
 }
 
 void Upload::drop_kept() {
@@ -358,7 +357,8 @@ void Upload::hash_gap(uint64_t to) {
   if (!sha256_known_ || to <= hashed_) {
     return;
   }
-  if (to - hashed_ > kMaxHashedGap) {
+  gaps_ += to - hashed_;
+  if (gaps_ > kMaxHashedGaps) {
     sha256_known_ = false;
     return;
   }
@@ -384,6 +384,10 @@ void Upload::on_acknowledged(const Extent& block, const hash::BlockHash& hash) {
 }
 
 void Upload::truncate(uint64_t size, Done done) {
+  if (is_far_jump(size_, size)) {
+    post([size, done = std::move(done)](Upload& self) { self.reach(size, done); });
+    return;
+  }
   size_ = size;
   post([size, done = std::move(done)](Upload& self) { self.on_truncate(size, done); });
 }
@@ -414,6 +418,7 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
   // Nothing of the stream's digest survives, but for a start from nothing.
   sha256_ = hash::Sha256();
   hashed_ = 0;
+  gaps_ = 0;
   sha256_known_ = size == 0;
   chunks_ = {};
   chunked_ = size == 0 ? 0 : kUnknown;
@@ -454,12 +459,11 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
     done(std::move(out));
     return;
   }
-  if (!cut(true)) {
-    queue_.push_front([offset, size, done](Upload& self) { self.on_read(offset, size, done); });
+  if (!settle([offset, size, done](Upload& self) { self.on_read(offset, size, done); })) {
     return;
   }
-  if (!end_with_zeros([offset, size, done](Upload& self) { self.on_read(offset, size, done); })) {
-    return;
+  if (end > tail_start_) {
+    leave_hole(tail_start_);
   }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), offset, wanted, done] {
     read_transfer(offset, wanted, done);
@@ -477,8 +481,9 @@ bool Upload::fits_one_message(const wire::Placement& placement) const {
   for (const wire::Xattr& xattr : placement.xattrs) {
     xattr_size += xattr.name.size() + xattr.value.size() + 8;
   }
-  return !prepared_ && size_ <= kBlockSize && xattr_size <= kMaxXattrsInMessage &&
-         (!tail_ || tail_start_ == 0);
+  const uint64_t zeros = size_ - std::min<uint64_t>(size_, tail_ ? tail_->bytes.size() : 0);
+  return !prepared_ && size_ <= kBlockSize && zeros <= kMaxZerosInMessage &&
+         xattr_size <= kMaxXattrsInMessage && (!tail_ || tail_start_ == 0);
 }
 
 void Upload::on_commit(const wire::Placement& placement, bool durable, const CommitDone& done) {
@@ -493,19 +498,15 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
     put_file(placement, durable, 0, false, done);
     return;
   }
-  if (!cut(true)) {
-    queue_.push_front(
-        [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); });
-    return;
-  }
-  if (!prepared_) {
-    prepare();
-  }
-  if (!end_with_zeros(
+  // Once it is initialised it is known what an earlier upload has left, to be cut off.
+  if (!settle(
           [placement, durable, done](Upload& self) { self.on_commit(placement, durable, done); })) {
     return;
   }
   hash_gap(size_);
+  if (size_ > tail_start_) {
+    leave_hole(tail_start_);
+  }
   sender_.when_drained(shared_from_this(), [this, self = shared_from_this(), placement, durable,
                                             done] { send_commit(placement, durable, done); });
 }
@@ -623,6 +624,12 @@ void Upload::cancel(bool keep) {
         },
         nullptr, client::Priority::bulk);
   });
+}
+
+void Upload::raise_size(uint64_t floor) {
+  uint64_t seen = size_.load();
+  while (seen < floor && !size_.compare_exchange_weak(seen, floor)) {
+  }
 }
 
 void Upload::fail_with(Error error) {

@@ -52,16 +52,25 @@ struct Hints {
   std::string similar_path;               // another file, by its name; "" for none
 };
 
+// True where a file of `size` would jump to `end`, which the remote filesystem may not take: it is
+// asked before the program gets its answer.
+[[nodiscard]] constexpr bool is_far_jump(uint64_t size, uint64_t end) {
+  constexpr uint64_t kTaken = (4ULL << 30U) - 1;  // by every filesystem
+  constexpr uint64_t kJump = 1ULL << 30U;
+  return end > kTaken && (size > end ? 0 : end - size) > kJump;
+}
+
 class Upload : public std::enable_shared_from_this<Upload> {
  public:
   using Done = std::function<void(Status)>;
   using ReadDone = std::function<void(Result<Bytes>)>;
+  using OffsetDone = std::function<void(Result<uint64_t>)>;
   using CommitDone = std::function<void(Result<wire::CommitAnswer>)>;
 
   // Lost connections without a block acknowledged between them.
   static constexpr int kMaxRecoveries = 5;
-  // Gaps of more than this are not hashed as zeros: the file's SHA-256 is then unknown.
-  static constexpr uint64_t kMaxHashedGap = 4ULL << 30U;
+  // More than this of gaps in all is not hashed as zeros: the file's SHA-256 is then unknown.
+  static constexpr uint64_t kMaxHashedGaps = 64ULL << 20U;
 
   // `path` is where the staging file belongs: beside it.
   [[nodiscard]] static std::shared_ptr<Upload> create(const Context& context, std::string path,
@@ -73,6 +82,14 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void truncate(uint64_t size, Done done);
   // What was written there, shorter at the end.
   void read(uint64_t offset, uint32_t size, ReadDone done);
+  // Where data, or a hole, begins at `offset` or behind it; ENXIO beyond the end.
+  void seek(uint64_t offset, bool hole, OffsetDone done);
+  // fallocate(2), with wire's bits. Its failure does not end the upload.
+  void allocate(uint32_t mode, uint64_t offset, uint64_t size, Done done);
+  // Copies at the agent from what is open there as `source`, and gives how much. A failure ends the
+  // upload, unless a program would then copy by reading and writing.
+  void copy(uint64_t offset, uint32_t source, uint64_t source_offset, uint64_t size,
+            OffsetDone done);
   // Sends the rest, waits for every acknowledgement, and commits. Once.
   void commit(wire::Placement placement, bool durable, CommitDone done);
   // Gives the upload up; callbacks that wait get Errc::cancelled. The staging file is removed, or
@@ -105,7 +122,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void relieve();
   void leave_hole(uint64_t end);
   void drop_kept();
-  [[nodiscard]] bool end_with_zeros(Job again);
   void nothing_is_noted();
   // Cuts the tail into pieces and sends full blocks; with `at_end` all of it. False where it has to
   // wait for what the bases hold: then the jobs that come queue up.
@@ -122,6 +138,21 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void end_commit(Result<wire::CommitAnswer> answer, const std::string& path,
                   const CommitDone& done);
   void remember(const wire::CommitAnswer& answer, const std::string& path);
+
+  // ---- upload_range.cc: what the agent does by itself
+  void write_near(uint64_t offset, std::shared_ptr<Bytes> data, Done done);
+  void reach(uint64_t size, const Done& done);
+  void on_seek(uint64_t offset, bool hole, const OffsetDone& done);
+  void on_allocate(const wire::AllocateTransfer& request, const Done& done);
+  void on_copy(const wire::CopyTransfer& request, const OffsetDone& done);
+  void on_copied(const wire::CopyTransfer& request, uint64_t size);
+  // False where `again` will run once everything written is cut and the transfer is open.
+  [[nodiscard]] bool settle(Job again);
+  // Sends a request of the transfer's when all before it is acknowledged; what comes meanwhile
+  // waits for the answer.
+  template <class Request, class Callback>
+  void call_alone(Request request, Callback done);
+  void end_alone();
 
   // ---- upload_start.cc: the transfer, and what it may copy from
   [[nodiscard]] static uint32_t next_transfer_id();
@@ -152,6 +183,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void look_for_commit(const std::string& path, const hash::Sha256Value& sha256,
                        const CommitDone& done);
 
+  void raise_size(uint64_t floor);
   void fail_with(Error error);
   [[nodiscard]] bool check(const std::function<void(Error)>& report) const;
   // Queues a member call on the strand, behind those that wait; the upload is kept alive.
@@ -175,6 +207,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   std::deque<Job> queue_;              // jobs that wait for the bases
   bool waiting_ = false;               // cut() waits for the bases
   bool wait_at_end_ = false;           // with this argument
+  bool alone_ = false;                 // a request is out that everything else waits for
   std::shared_ptr<WindowBytes> tail_;  // what is not sent yet; null where there is nothing
   uint64_t tail_start_ = 0;
   std::vector<delta::Piece> pieces_;  // the front of the tail, cut
@@ -203,6 +236,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   uint64_t chunked_ = 0;    // their bytes
   hash::Sha256 sha256_;
   uint64_t hashed_ = 0;       // bytes that sha256_ has taken: the file's start
+  uint64_t gaps_ = 0;         // of these, zeros that nobody wrote
   bool sha256_known_ = true;  // nothing before hashed_ was written over
 };
 

@@ -137,7 +137,7 @@ void Upload::add_similar() {
 }
 
 bool Upload::is_ready() const {
-  return initialised_ && bases_.ready(tail_start_ + pieces_size_);
+  return initialised_ && !alone_ && (!tail_ || bases_.ready(tail_start_ + pieces_size_));
 }
 
 // Something came that cut() may have waited for.

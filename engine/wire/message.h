@@ -283,7 +283,7 @@ struct Placement {
 struct CommitAnswer {
   using Self = CommitAnswer;
   Attr attr;
-  hash::Sha256Value sha256{};  // of the file that now has the name
+  hash::Sha256Value sha256{};  // of the file that now has the name; zeros: not computed
   CPAWAY_FIELDS(attr, sha256);
 };
 
@@ -329,6 +329,58 @@ struct ReadTransfer {
   uint32_t size = 0;  // up to kBlockSize
   CPAWAY_FIELDS(transfer, offset, size);
   using Answer = Empty;
+};
+
+// Where the staging file holds data, or a hole, from `offset` on (lseek(2)). ENXIO beyond its end.
+struct SeekTransfer {
+  using Self = SeekTransfer;
+  static constexpr Op kOp = Op::seek_transfer;
+  uint32_t transfer = 0;
+  uint64_t offset = 0;
+  bool hole = false;
+  CPAWAY_FIELDS(transfer, offset, hole);
+  struct Answer {
+    using Self = Answer;
+    uint64_t offset = 0;
+    CPAWAY_FIELDS(offset);
+  };
+};
+
+// Modes of fallocate(2).
+inline constexpr uint32_t kKeepSize = 1;
+inline constexpr uint32_t kPunchHole = 2;  // with kKeepSize only
+inline constexpr uint32_t kZeroRange = 16;
+
+struct AllocateTransfer {
+  using Self = AllocateTransfer;
+  static constexpr Op kOp = Op::allocate_transfer;
+  uint32_t transfer = 0;
+  uint32_t mode = 0;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  CPAWAY_FIELDS(transfer, mode, offset, size);
+  using Answer = Empty;
+};
+
+inline constexpr uint64_t kMaxCopySize = 64U << 20U;
+
+struct CopyAnswer {
+  using Self = CopyAnswer;
+  uint64_t size = 0;  // shorter at the source's end, or where more would take long
+  CPAWAY_FIELDS(size);
+};
+
+// Copies from an open file into the staging file, and compares what was read back.
+struct CopyTransfer {
+  using Self = CopyTransfer;
+  static constexpr Op kOp = Op::copy_transfer;
+  uint32_t transfer = 0;
+  uint64_t offset = 0;
+  uint32_t source = 0;  // a handle
+  uint64_t source_offset = 0;
+  uint64_t size = 0;
+  CPAWAY_FIELDS(transfer, offset, source, source_offset, size);
+  using Answer = CopyAnswer;
 };
 
 // ---- files
@@ -595,6 +647,40 @@ struct Compare {
     Bytes equal;  // 1 or 0 for each
     CPAWAY_FIELDS(equal);
   };
+};
+
+// As SeekTransfer, AllocateTransfer and CopyTransfer, on an open file.
+struct Seek {
+  using Self = Seek;
+  static constexpr Op kOp = Op::seek;
+  uint32_t handle = 0;
+  uint64_t offset = 0;
+  bool hole = false;
+  CPAWAY_FIELDS(handle, offset, hole);
+  using Answer = SeekTransfer::Answer;
+};
+
+struct Allocate {
+  using Self = Allocate;
+  static constexpr Op kOp = Op::allocate;
+  uint32_t handle = 0;
+  uint32_t mode = 0;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+  CPAWAY_FIELDS(handle, mode, offset, size);
+  using Answer = Empty;
+};
+
+struct Copy {
+  using Self = Copy;
+  static constexpr Op kOp = Op::copy;
+  uint32_t handle = 0;
+  uint64_t offset = 0;
+  uint32_t source = 0;  // a handle, perhaps the same
+  uint64_t source_offset = 0;
+  uint64_t size = 0;
+  CPAWAY_FIELDS(handle, offset, source, source_offset, size);
+  using Answer = CopyAnswer;
 };
 
 // The SHA-256 of a regular file as it is on the remote disk.

@@ -27,6 +27,9 @@ constexpr Names make_names() {
   set(Op::chunks, "chunks");
   set(Op::delta_block, "delta_block");
   set(Op::collect, "collect");
+  set(Op::seek_transfer, "seek_transfer");
+  set(Op::allocate_transfer, "allocate_transfer");
+  set(Op::copy_transfer, "copy_transfer");
   set(Op::getattr, "getattr");
   set(Op::setattr, "setattr");
   set(Op::readlink, "readlink");
@@ -50,6 +53,9 @@ constexpr Names make_names() {
   set(Op::removexattr, "removexattr");
   set(Op::digest, "digest");
   set(Op::compare, "compare");
+  set(Op::seek, "seek");
+  set(Op::allocate, "allocate");
+  set(Op::copy, "copy");
   set(Op::reply, "reply");
   return names;
 }

@@ -23,6 +23,9 @@ enum class Op : uint8_t {
   chunks = 0x1a,
   delta_block = 0x1b,
   collect = 0x1c,
+  seek_transfer = 0x1d,
+  allocate_transfer = 0x1e,
+  copy_transfer = 0x1f,
 
   getattr = 0x20,
   setattr = 0x21,
@@ -47,6 +50,9 @@ enum class Op : uint8_t {
   removexattr = 0x34,
   digest = 0x35,
   compare = 0x36,
+  seek = 0x3a,
+  allocate = 0x3b,
+  copy = 0x3c,
 
   reply = 0x80,  // agent to client: the answer to everything but a good block
 };

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "engine/base/fd.h"
 #include "tests/e2e/mounted_remote.h"
 
 namespace cpaway::testing {
@@ -103,7 +104,33 @@ TEST_F(Fault, FullRemoteDiskIsENOSPC) {
   EXPECT_EQ(read_file(on_remote("small/f")), "old\n");
   EXPECT_TRUE(wait_until([this] { return staging_files() == 0; }));
   unmount();
-  EXPECT_EQ(::umount(on_remote("small").c_str()), 0);
+  // The agent ends a moment after the mount.
+  EXPECT_TRUE(wait_until([this] { return ::umount(on_remote("small").c_str()) == 0; }));
+}
+
+// Whoever looks at the file meanwhile does not take the error away from fsync.
+TEST_F(Fault, WriteInPlaceThatFindsNoRoomFailsAtFsync) {
+  ASSERT_EQ(::mkdir(on_remote("small").c_str(), 0755), 0);
+  ASSERT_EQ(::mount("tmpfs", on_remote("small").c_str(), "tmpfs", 0, "size=2m,mode=777"), 0);
+  mount();
+  must("echo old > " + on_mount("small/f"));
+  {
+    const UniqueFd fd(::open(on_mount("small/f").c_str(), O_RDWR | O_CLOEXEC));
+    const std::string text(kMiB, 'x');
+    for (off_t at = 0; at < 4; ++at) {
+      const ssize_t size =
+          ::pwrite(fd.get(), text.data(), text.size(), at * static_cast<off_t>(kMiB));
+      EXPECT_EQ(size, static_cast<ssize_t>(kMiB));
+    }
+    struct stat st {};
+    EXPECT_EQ(::fstat(fd.get(), &st), 0);
+    char byte = 0;
+    EXPECT_EQ(::pread(fd.get(), &byte, 1, 0), 1);
+    EXPECT_EQ(::fsync(fd.get()), -1);
+    EXPECT_EQ(errno, ENOSPC);
+  }
+  unmount();
+  EXPECT_TRUE(wait_until([this] { return ::umount(on_remote("small").c_str()) == 0; }));
 }
 
 TEST_F(Fault, MissingPermissionIsEACCES) {

@@ -63,6 +63,16 @@ TEST_F(Semantics, HardLinksStayLinked) {
   EXPECT_EQ(inode_of(on_mount("a")), inode_of(on_mount("c")));
 }
 
+TEST_F(Semantics, WhoWroteTheOldVersionWritesTheNewOne) {
+  write_remote("f", "the old version");
+  const UniqueFd early = open_on_mount("f", O_RDWR);
+  put(early, "in place ");
+  must("echo new > " + on_mount("f"));
+  put(early, "more");
+  ASSERT_EQ(::fsync(early.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), std::string("new\n\0\0\0\0\0more", 13));
+}
+
 TEST_F(Semantics, ReplacedFileKeepsModeAndXattrs) {
   must("echo old > " + on_mount("f") + " && chmod 640 " + on_mount("f") +
        " && setfattr -n user.color -v blue " + on_mount("f"));

@@ -90,6 +90,27 @@ class UploadTest : public ::testing::Test {
     return done.get_future().get();
   }
 
+  static Result<uint64_t> seek(upload::Upload& upload, uint64_t offset, bool hole) {
+    std::promise<Result<uint64_t>> done;
+    upload.seek(offset, hole, [&done](Result<uint64_t> at) { done.set_value(std::move(at)); });
+    return done.get_future().get();
+  }
+
+  static Status allocate(upload::Upload& upload, uint32_t mode, uint64_t offset, uint64_t size) {
+    std::promise<Status> done;
+    upload.allocate(mode, offset, size,
+                    [&done](Status status) { done.set_value(std::move(status)); });
+    return done.get_future().get();
+  }
+
+  static Result<uint64_t> copy(upload::Upload& upload, uint64_t offset, uint32_t source,
+                               uint64_t source_offset, uint64_t size) {
+    std::promise<Result<uint64_t>> done;
+    upload.copy(offset, source, source_offset, size,
+                [&done](Result<uint64_t> copied) { done.set_value(std::move(copied)); });
+    return done.get_future().get();
+  }
+
   virtual upload::Journal& journal() { return null_journal_; }
 
   TempDir dir_;

@@ -1,7 +1,6 @@
 // Uploads against the real agent, in this process.
 #include "engine/upload/upload.h"
 
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <random>

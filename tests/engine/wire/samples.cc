@@ -236,6 +236,12 @@ void add_transfers(Collector& out) {
               bulk_of("literal"));
   out.request(Collect{"dir", 604800, true});
   out.answer(Op::collect, Collect::Answer{2, 5'000'000'000, 1});
+  out.request(SeekTransfer{7, 1ULL << 33U, true});
+  out.answer(Op::seek_transfer, SeekTransfer::Answer{1ULL << 34U});
+  out.request(AllocateTransfer{7, kZeroRange, 1ULL << 33U, 4096});
+  out.answer(Op::allocate_transfer, Empty{});
+  out.request(CopyTransfer{7, 1ULL << 33U, 9, 4096, kMaxCopySize});
+  out.answer(Op::copy_transfer, CopyAnswer{77});
 }
 
 void add_names(Collector& out) {
@@ -283,6 +289,12 @@ void add_files(Collector& out) {
   out.answer(Op::digest, Digest::Answer{5'000'000'000, counting<32>(0x80)});
   out.request(Compare{9, 1ULL << 33U, {{block_hash, 4096}, {block_hash, 77}}});
   out.answer(Op::compare, Compare::Answer{{1, 0}});
+  out.request(Seek{9, 1ULL << 33U, false});
+  out.answer(Op::seek, SeekTransfer::Answer{1ULL << 34U});
+  out.request(Allocate{9, kKeepSize | kPunchHole, 1ULL << 33U, 4096});
+  out.answer(Op::allocate, Empty{});
+  out.request(Copy{9, 1ULL << 33U, 8, 4096, kMaxCopySize});
+  out.answer(Op::copy, CopyAnswer{77});
 }
 
 void add_xattrs(Collector& out) {
