@@ -119,6 +119,9 @@ Result<wire::Attr> on_open(Context& context, const wire::Open& request) {
 
 Status on_close(Context& context, const wire::Close& request) {
   CPAWAY_ASSIGN(const auto handle, context.handles.remove(request.handle));
+  if (handle != nullptr && handle->lock_family) {
+    context.locks.remove(handle);
+  }
   // Some filesystems report a failed write only here. EINTR has closed all the same.
   if (handle != nullptr && ::close(handle->fd.release()) != 0 && errno != EINTR) {
     return fail_os(errno, "close");

@@ -48,6 +48,12 @@ enum class Op : uint8_t {
   digest = 0x35,
   compare = 0x36,
 
+  open_lock = 0x40,
+  lock = 0x41,
+  test_lock = 0x42,
+  cancel_lock = 0x43,
+  take_over = 0x44,
+
   reply = 0x80,  // agent to client: the answer to everything but a good block
 };
 
