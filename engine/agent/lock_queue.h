@@ -91,12 +91,12 @@ class LockQueue {
   void wake() const;
 
   Send send_;
-  std::string name_ CPAWAY_GUARDED_BY(mutex_);
   UniqueFd wake_fd_;   // constant once the thread runs
   UniqueFd listener_;  // the same
   UniqueFd ended_fd_;  // the same
 
   mutable Mutex mutex_;
+  std::string name_ CPAWAY_GUARDED_BY(mutex_);
   std::map<const Handle*, std::shared_ptr<Handle>> handles_ CPAWAY_GUARDED_BY(mutex_);
   std::list<Waiting> waiting_ CPAWAY_GUARDED_BY(mutex_);  // the longest wait first
   bool retry_all_ CPAWAY_GUARDED_BY(mutex_) = false;      // one of our own locks has gone

@@ -157,11 +157,27 @@ class LockOnMounts : public MountedRemote {
   static bool is_mounted(const std::string& path) {
     return read_file("/proc/mounts").find(" " + path + " ") != std::string::npos;
   }
-  pid_t second_mount() const {
+  static pid_t mount_pid(const std::string& state_dir, const std::string& mountpoint) {
     const Finished status =
-        run_command({cpaway(), "status", "--json", "--state-dir", local("state2"), second_});
+        run_command({cpaway(), "status", "--json", "--state-dir", state_dir, mountpoint});
     const size_t at = status.out.find("\"pid\":");
     return at == std::string::npos ? -1 : std::stoi(status.out.substr(at + 6));
+  }
+  static pid_t parent_of(pid_t pid) {
+    const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    const size_t at = stat.rfind(") ");
+    return at == std::string::npos ? 0 : std::atoi(stat.c_str() + at + 4);
+  }
+  // The sshd processes of an agent's connection, without the one that listens.
+  static std::vector<pid_t> session_of(pid_t agent) {
+    std::vector<pid_t> found;
+    for (pid_t pid = parent_of(agent); process_name(pid) == "sshd"; pid = parent_of(pid)) {
+      found.push_back(pid);
+    }
+    if (!found.empty()) {
+      found.pop_back();
+    }
+    return found;
   }
   // As a program of the remote host, which has neither mount between it and the file.
   int try_there(const std::string& name, Family family, short type) const {
@@ -335,7 +351,7 @@ TEST_F(LockOnMounts, TheDeathOfAMountLetsGo) {
   Locker flock(on_mount("f"), {Family::flock, F_WRLCK, true});
   EXPECT_TRUE(posix.waits());
   EXPECT_TRUE(flock.waits());
-  const pid_t pid = second_mount();
+  const pid_t pid = mount_pid(local("state2"), second_);
   ASSERT_GT(pid, 0);
   ASSERT_EQ(::kill(pid, SIGKILL), 0);
   EXPECT_EQ(posix.result(), 0);
@@ -415,6 +431,36 @@ TEST_F(LockOnMounts, AreTakenAgainAfterALostConnection) {
   EXPECT_TRUE(wait_until([this] { return try_there("f", Family::flock, F_RDLCK) == EAGAIN; }));
   posix.unlock();
   EXPECT_EQ(try_there("f", Family::posix, F_WRLCK), 0);
+}
+
+// A link that breaks without the remote host's noticing: the old agent still has the lock, and must
+// not keep the mount's own next one out.
+TEST_F(LockOnMounts, AnOldAgentLetsGo) {
+  must(cpaway() + " umount " + second_);
+  unmount();
+  mount("ssh_command=ssh");
+  const UniqueFd here(::open(on_mount("f").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(set_lock(here.get(), Family::posix, F_WRLCK, false), 0);
+  ASSERT_EQ(sshd().agents().size(), 1U);
+  const std::vector<pid_t> frozen = session_of(sshd().agents().front());
+  ASSERT_FALSE(frozen.empty());
+  for (const pid_t pid : frozen) {
+    ::kill(pid, SIGSTOP);
+  }
+  for (const pid_t pid : descendants(mount_pid(local("state"), mountpoint()))) {
+    ::kill(pid, process_name(pid) == "ssh" ? SIGKILL : 0);
+  }
+  EXPECT_TRUE(
+      wait_until([this] { return log().find("connected again") != std::string::npos; }, 20'000));
+  char byte = 0;
+  EXPECT_EQ(::pread(here.get(), &byte, 1, 0), 1);
+  EXPECT_EQ(try_there("f", Family::posix, F_RDLCK), EAGAIN);
+  for (const pid_t pid : frozen) {
+    ::kill(pid, SIGKILL);
+  }
+  EXPECT_TRUE(wait_until([this] { return sshd().agents().size() == 1; }));
+  EXPECT_EQ(try_there("f", Family::posix, F_RDLCK), EAGAIN);
+  EXPECT_EQ(log().find("is lost"), std::string::npos) << log();
 }
 
 TEST_F(LockOnMounts, ALockThatAnotherHasGotIsLost) {
