@@ -364,18 +364,23 @@ TEST_F(LockOnMounts, TheDeathOfAMountLetsGo) {
 // What one has written under its lock the other reads under his, however short the time between.
 TEST_F(LockOnMounts, LockedReadsAreNew) {
   write_remote("f", "0000");
-  const UniqueFd here(::open(on_mount("f").c_str(), O_RDWR | O_CLOEXEC));
-  const UniqueFd there(::open(on_second("f").c_str(), O_RDWR | O_CLOEXEC));
+  std::array<UniqueFd, 3> fds;
+  fds[0].reset(::open(on_mount("f").c_str(), O_RDWR | O_CLOEXEC));
+  fds[1].reset(::open(on_second("f").c_str(), O_RDWR | O_CLOEXEC));
+  fds[2].reset(::open(on_remote("f").c_str(), O_RDWR | O_CLOEXEC));
   int value = 0;
-  for (int i = 0; i < 50; ++i) {
-    const int fd = i % 2 == 0 ? here.get() : there.get();
-    ASSERT_EQ(set_lock(fd, Family::posix, F_WRLCK, true), 0);
-    std::array<char, 5> text{};
-    ASSERT_EQ(::pread(fd, text.data(), 4, 0), 4);
-    ASSERT_EQ(std::atoi(text.data()), value) << i;
-    const std::string next = std::to_string(10000 + ++value).substr(1);
-    ASSERT_EQ(::pwrite(fd, next.data(), 4, 0), 4);
-    ASSERT_EQ(set_lock(fd, Family::posix, F_UNLCK, false), 0);
+  for (size_t i = 0; i < 50; ++i) {
+    for (const UniqueFd& fd : fds) {
+      ASSERT_EQ(set_lock(fd.get(), Family::posix, F_WRLCK, true), 0);
+      std::array<char, 5> text{};
+      ASSERT_EQ(::pread(fd.get(), text.data(), 4, 0), 4);
+      ASSERT_EQ(std::atoi(text.data()), value) << i;
+      if (&fd == &fds[i % fds.size()]) {
+        const std::string next = std::to_string(10000 + ++value).substr(1);
+        ASSERT_EQ(::pwrite(fd.get(), next.data(), 4, 0), 4);
+      }
+      ASSERT_EQ(set_lock(fd.get(), Family::posix, F_UNLCK, false), 0);
+    }
   }
   EXPECT_EQ(read_file(on_remote("f")), "0050");
 }
