@@ -48,7 +48,8 @@ class Reply {
   [[nodiscard]] bool done() const;
 
   // For a wait that any signal may end, as it ends fcntl(F_SETLKW): `hook` is called once, on
-  // another thread, and must bring the answer about. After kHookMs without one it is EINTR.
+  // another thread, and must bring the answer about (and hold
+  // no Reply, which would then hold itself). After kHookMs without one it is EINTR.
   static constexpr int64_t kHookMs = 1000;
   void on_signal(std::function<void()> hook) const;
 

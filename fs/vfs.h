@@ -212,7 +212,8 @@ class Vfs {
                                                 const LockRequest& request);
   void send_open_lock(client::Requester& agent, const LockOwnerPtr& owner, wire::Target target);
   void lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
-  void lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request);
+  void lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
+                  std::shared_ptr<std::atomic<bool>> interrupted);
   void lock_remote(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
                    int tries);
   void refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,

@@ -198,24 +198,31 @@ void Vfs::lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRe
   } else if (locks_.is_lost(*owner)) {
     reply.error(EIO);
   } else if ((*owner)->handle == 0) {
-    lock_local(reply, *owner, request);
+    lock_local(reply, *owner, request, nullptr);
   } else {
     lock_remote(reply, *owner, request, 0);
   }
 }
 
-void Vfs::lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request) {
+void Vfs::lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
+                     std::shared_ptr<std::atomic<bool>> interrupted) {
   if (reply.answered()) {
     return;
   }
-  if (locks_.try_local(owner, request.range, request.pid)) {
+  if (interrupted && *interrupted) {
+    reply.error(EINTR);
+  } else if (locks_.try_local(owner, request.range, request.pid)) {
     reply.ok();
   } else if (!request.wait) {
     reply.error(EAGAIN);
   } else {
-    reply.on_signal([reply] { reply.error(EINTR); });
-    timer_.after(kLocalPauseMs,
-                 [this, reply, owner, request] { lock_local(reply, owner, request); });
+    if (!interrupted) {
+      interrupted = std::make_shared<std::atomic<bool>>(false);
+      reply.on_signal([interrupted] { *interrupted = true; });  // `reply` would hold itself
+    }
+    timer_.after(kLocalPauseMs, [this, reply, owner, request, interrupted] {
+      lock_local(reply, owner, request, interrupted);
+    });
   }
 }
 
@@ -411,6 +418,7 @@ void Vfs::lose_locks(const LockOwnerPtr& owner, const Error& why) {
   if (locks_.set_lost(owner)) {
     log::error("a lock on ", inodes_.path(*owner->inode).value_or("a file without a name"),
                " is lost, its program's reads and writes fail until it lets go: ", why.to_string());
+    notifier_.invalidate_inode(owner->inode->id, true);  // so that reads come here
   }
 }
 

@@ -230,7 +230,8 @@ TEST_F(LockOnMounts, TheRemoteHostTakesPart) {
 TEST_F(LockOnMounts, WaitingEndsWhenTheLockIsLetGo) {
   for (const Family family : kFamilies) {
     for (const std::string& where : {on_mount("f"), on_second("f")}) {
-      auto holder = std::make_unique<Locker>(on_mount("f"), Locker::What{family});
+      // It waits: an flock of the last round goes a moment after its program.
+      auto holder = std::make_unique<Locker>(on_mount("f"), Locker::What{family, F_WRLCK, true});
       ASSERT_EQ(holder->result(), 0);
       Locker by_unlock(where, {family, F_WRLCK, true});
       EXPECT_TRUE(by_unlock.waits());
@@ -418,6 +419,18 @@ TEST_F(LockOnMounts, FilesWithoutANameAreLockedHere) {
   ASSERT_EQ(::unlink(on_mount("tmp").c_str()), 0);
   EXPECT_EQ(set_lock(first.get(), Family::flock, F_WRLCK, false), 0);
   EXPECT_EQ(set_lock(second.get(), Family::flock, F_RDLCK, false), EAGAIN);
+  // Both descriptions are the child's, too; a signal ends its waiting.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    struct sigaction action {};
+    action.sa_handler = ignore_signal;
+    ::sigaction(SIGALRM, &action, nullptr);
+    ::alarm(1);
+    ::_exit(set_lock(second.get(), Family::flock, F_RDLCK, true));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(WEXITSTATUS(status), EINTR);
   EXPECT_EQ(set_lock(first.get(), Family::flock, F_UNLCK, false), 0);
   EXPECT_EQ(set_lock(second.get(), Family::flock, F_RDLCK, true), 0);
 }
@@ -425,9 +438,9 @@ TEST_F(LockOnMounts, FilesWithoutANameAreLockedHere) {
 TEST_F(LockOnMounts, AreTakenAgainAfterALostConnection) {
   Locker posix(on_mount("f"), {Family::posix});
   Locker flock(on_mount("f"), {Family::flock});
-  Locker waiting(on_second("f"), {Family::posix, F_WRLCK, true});
   ASSERT_EQ(posix.result(), 0);
   ASSERT_EQ(flock.result(), 0);
+  Locker waiting(on_second("f"), {Family::posix, F_WRLCK, true});
   EXPECT_TRUE(waiting.waits());
   waiting.end(SIGKILL);
   sshd().kill_sessions();
@@ -471,12 +484,13 @@ TEST_F(LockOnMounts, AnOldAgentLetsGo) {
 TEST_F(LockOnMounts, ALockThatAnotherHasGotIsLost) {
   const UniqueFd here(::open(on_mount("f").c_str(), O_RDWR | O_CLOEXEC));
   ASSERT_EQ(set_lock(here.get(), Family::flock, F_WRLCK, false), 0);
+  char byte = 0;
+  ASSERT_EQ(::pread(here.get(), &byte, 1, 0), 1);  // the kernel has it now
   const UniqueFd there(::open(on_remote("f").c_str(), O_RDWR | O_CLOEXEC));
   sshd().stop();
   ASSERT_TRUE(
       wait_until([&] { return set_lock(there.get(), Family::flock, F_WRLCK, false) == 0; }));
   sshd().start();
-  char byte = 0;
   EXPECT_TRUE(wait_until([&] { return ::pread(here.get(), &byte, 1, 0) < 0 && errno == EIO; }));
   EXPECT_EQ(::pwrite(here.get(), "x", 1, 0), -1);
   EXPECT_EQ(errno, EIO);
