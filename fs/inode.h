@@ -78,6 +78,9 @@ struct Inode {
   wire::Attr sha256_attr CPAWAY_GUARDED_BY(mutex);
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
+  // When a lock was last taken: the file then, and whether any later change shows in its times.
+  wire::Attr lock_attr CPAWAY_GUARDED_BY(mutex);
+  bool lock_attr_settled CPAWAY_GUARDED_BY(mutex) = false;
 };
 
 using InodePtr = std::shared_ptr<Inode>;

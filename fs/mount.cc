@@ -83,7 +83,8 @@ class FuseMount : public Mount {
  public:
   FuseMount(const Options& options, client::Requester& agent, upload::Journal& journal,
             const wire::Hello::Answer& hello)
-      : vfs_(options, agent, journal, hello, notifier_), context_{vfs_, interrupts_} {}
+      : vfs_(options, agent, journal, hello, notifier_),
+        context_{vfs_, interrupts_, options.locks == Locks::remote} {}
   ~FuseMount() override { end_session(); }
 
   Status start(const Options& options);

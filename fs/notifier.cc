@@ -21,12 +21,17 @@ void Notifier::set_session(fuse_session* session) {
   session_ = session;
 }
 
-void Notifier::invalidate_inode(uint64_t id, bool data) {
-  thread_.post([this, id, data] {
-    const MutexLock lock(mutex_);
-    if (session_ != nullptr) {
-      note_result("invalidate inode",
-                  fuse_lowlevel_notify_inval_inode(session_, id, data ? 0 : -1, 0));
+void Notifier::invalidate_inode(uint64_t id, bool data, std::function<void()> done) {
+  thread_.post([this, id, data, done = std::move(done)] {
+    {
+      const MutexLock lock(mutex_);
+      if (session_ != nullptr) {
+        note_result("invalidate inode",
+                    fuse_lowlevel_notify_inval_inode(session_, id, data ? 0 : -1, 0));
+      }
+    }
+    if (done) {
+      done();
     }
   });
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "engine/base/executor.h"
@@ -16,8 +17,8 @@ class Notifier {
   // Drops what is queued and later calls where there is no session yet (null) or no more.
   void set_session(fuse_session* session) CPAWAY_EXCLUDES(mutex_);
 
-  // The attributes of an inode, and with `data` its page cache.
-  void invalidate_inode(uint64_t id, bool data);
+  // The attributes of an inode, and with `data` its page cache; then `done`, where it is given.
+  void invalidate_inode(uint64_t id, bool data, std::function<void()> done = nullptr);
   // A name that is not there any more, or means another inode.
   void invalidate_entry(uint64_t parent, std::string name);
 

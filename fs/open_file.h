@@ -19,6 +19,8 @@ struct OpenFile {
   const bool writes;  // open for writing
   // Created, truncated or written through this handle: its close is a commit.
   std::atomic<bool> touched{false};
+  // A lock that its program believes to hold could not be taken again: nothing is read or written.
+  std::atomic<bool> lock_lost{false};
 
   Mutex mutex;
   uint32_t remote_handle CPAWAY_GUARDED_BY(mutex) = 0;  // for reading; 0: not open at the agent

@@ -1,5 +1,8 @@
 #include "fs/ops.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <cerrno>
 #include <exception>
 #include <string>
@@ -25,7 +28,7 @@ void serve(fuse_req_t req, Call call) {
   }
 }
 
-void op_init(void* /*userdata*/, fuse_conn_info* connection) {
+void op_init(void* userdata, fuse_conn_info* connection) {
   connection->max_write = kMaxWrite;
   connection->max_readahead = kMaxWrite;
   connection->max_background = 64;
@@ -33,6 +36,9 @@ void op_init(void* /*userdata*/, fuse_conn_info* connection) {
   connection->time_gran = 1;
   // Other hosts change these files, too: what the kernel caches for writing would not be safe.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_WRITEBACK_CACHE);
+  if (!static_cast<OpsContext*>(userdata)->remote_locks) {
+    connection->want &= ~static_cast<unsigned>(FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS);
+  }
   const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                           FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
                           FUSE_CAP_READDIRPLUS_AUTO;
@@ -127,7 +133,7 @@ void op_write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, size_t size,
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
-  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.flush(reply, file->fh); });
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.flush(reply, file->fh, file->lock_owner); });
 }
 
 void op_release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
@@ -215,6 +221,44 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char* name) {
   serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.removexattr(reply, ino, name); });
 }
 
+LockRange range_of(const struct flock& lock) {
+  LockRange range;
+  if (lock.l_type != F_UNLCK) {
+    range.type = lock.l_type == F_WRLCK ? wire::kWriteLock : wire::kReadLock;
+  }
+  // The kernel gives what it made of l_whence: a start, and a length that is 0 to the end.
+  range.first = static_cast<uint64_t>(lock.l_start);
+  if (lock.l_len != 0) {
+    range.last = range.first + static_cast<uint64_t>(lock.l_len) - 1;
+  }
+  return range;
+}
+
+void op_getlk(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, struct flock* lock) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.test_lock(reply, file->fh, {wire::kPosixLock, file->lock_owner, range_of(*lock)});
+  });
+}
+
+void op_setlk(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, struct flock* lock,
+              int sleep) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.lock(reply, file->fh,
+             {wire::kPosixLock, file->lock_owner, range_of(*lock), sleep != 0, lock->l_pid});
+  });
+}
+
+void op_flock(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, int operation) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    LockRange range;
+    if ((operation & LOCK_UN) == 0) {
+      range.type = (operation & LOCK_EX) != 0 ? wire::kWriteLock : wire::kReadLock;
+    }
+    vfs.lock(reply, file->fh,
+             {wire::kFlock, file->lock_owner, range, (operation & LOCK_NB) == 0, reply.caller()});
+  });
+}
+
 }  // namespace
 
 const fuse_lowlevel_ops& fuse_ops() {
@@ -255,6 +299,9 @@ const fuse_lowlevel_ops& fuse_ops() {
     out.listxattr = op_listxattr;
     out.setxattr = op_setxattr;
     out.removexattr = op_removexattr;
+    out.getlk = op_getlk;
+    out.setlk = op_setlk;
+    out.flock = op_flock;
     return out;
   }();
   return ops;

@@ -12,6 +12,7 @@ namespace cpaway::fs {
 struct OpsContext {
   Vfs& vfs;
   InterruptWatch& interrupts;
+  bool remote_locks = true;
 };
 
 [[nodiscard]] const fuse_lowlevel_ops& fuse_ops();

@@ -9,6 +9,8 @@
 namespace cpaway::fs {
 
 enum class IdMap { none, user };
+// Where locks of programs are held: on the file on the remote host, or by the mounting kernel only.
+enum class Locks { remote, local };
 
 struct Options {
   std::string mountpoint;  // absolute
@@ -25,8 +27,9 @@ struct Options {
   std::optional<uint32_t> gid;
   std::optional<uint32_t> umask;        // bits taken from every mode shown
   uint64_t window_size = 64ULL << 20U;  // bytes between programs and the agent, per mount
-  bool compress = true;                 // zstd where it pays
-  int verify_retries = 3;               // how often a block with a wrong hash is sent again
+  Locks locks = Locks::remote;
+  bool compress = true;    // zstd where it pays
+  int verify_retries = 3;  // how often a block with a wrong hash is sent again
   // Programs whose death by a signal does not commit (names as in /proc/PID/comm).
   std::vector<std::string> copying_programs = {"cp", "mv", "install", "rsync", "scp", "dd"};
   bool fuse_debug = false;

@@ -3,7 +3,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/mutex.h"
 #include "fs/caller.h"
 #include "fs/errno_map.h"
 #include "fs/interrupt_watch.h"
@@ -29,12 +31,37 @@ struct Reply::State : std::enable_shared_from_this<Reply::State> {
     return req;
   }
 
+  // Calls the hook, the first time; true where there is one that may still bring the answer.
+  bool await_hook() {
+    std::function<void()> call;
+    {
+      const MutexLock lock(mutex);
+      if (!has_hook) {
+        return false;
+      }
+      call.swap(hook);
+      if (call) {
+        hook_called_ms = system_clock().now_ms();
+      } else if (system_clock().now_ms() - hook_called_ms >= kHookMs) {
+        overdue = true;
+        return false;
+      }
+    }
+    if (call) {
+      call();
+    }
+    return true;
+  }
+
   // True where there is nothing left to do: answered, or freed just now.
   bool release_if_decided() {
     if (answered) {
       return true;
     }
-    if (!decisive_signal_pending(caller)) {
+    if (await_hook()) {
+      return false;
+    }
+    if (!overdue && !decisive_signal_pending(caller)) {
       return false;
     }
     if (claim() != nullptr) {
@@ -47,6 +74,12 @@ struct Reply::State : std::enable_shared_from_this<Reply::State> {
   InterruptWatch& watch;
   const pid_t caller;
   std::atomic<bool> answered{false};
+  bool overdue = false;  // the watch's thread only
+
+  Mutex mutex;
+  bool has_hook CPAWAY_GUARDED_BY(mutex) = false;
+  std::function<void()> hook CPAWAY_GUARDED_BY(mutex);
+  int64_t hook_called_ms CPAWAY_GUARDED_BY(mutex) = 0;
 };
 
 namespace {
@@ -150,6 +183,23 @@ void Reply::xattr_size(size_t size) const {
   if (fuse_req_t req = state_->claim()) {
     unless_taken(fuse_reply_xattr(req, size), "xattr");
   }
+}
+
+void Reply::lock(const struct flock& lock) const {
+  if (fuse_req_t req = state_->claim()) {
+    unless_taken(fuse_reply_lock(req, &lock), "lock");
+  }
+}
+
+bool Reply::done() const {
+  fuse_req_t req = state_->claim();
+  return req != nullptr && fuse_reply_err(req, 0) == 0;
+}
+
+void Reply::on_signal(std::function<void()> hook) const {
+  const MutexLock lock(state_->mutex);
+  state_->hook = std::move(hook);
+  state_->has_hook = true;
 }
 
 }  // namespace cpaway::fs

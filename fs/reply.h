@@ -44,6 +44,15 @@ class Reply {
   bool data(ByteSpan bytes) const;
   void statfs(const struct statvfs& stat) const;
   void xattr_size(size_t size) const;
+  void lock(const struct flock& lock) const;
+  // ok(), and whether it was the answer.
+  [[nodiscard]] bool done() const;
+
+  // For a wait that any signal may end, as it ends fcntl(F_SETLKW): `hook` is called once, on
+  // another thread, and must bring the answer about (and hold
+  // no Reply, which would then hold itself). After kHookMs without one it is EINTR.
+  static constexpr int64_t kHookMs = 1000;
+  void on_signal(std::function<void()> hook) const;
 
   // The calling thread's id, in the mount's own pid namespace; 0 where it cannot be seen.
   [[nodiscard]] pid_t caller() const;

@@ -3,8 +3,8 @@
 //
 // Files by family: vfs_lookup.cc (names and attributes), vfs_name.cc (changes to directories),
 // vfs_open.cc (open, create, close), vfs_commit.cc (the end of a staged upload), vfs_data.cc (read
-// and write), vfs_range.cc (holes, room, copies), vfs_dir.cc, vfs_xattr.cc. Rules and lock order:
-// fs/DESIGN.md.
+// and write), vfs_range.cc (holes, room, copies), vfs_lock.cc, vfs_dir.cc, vfs_xattr.cc. Rules and
+// lock order: fs/DESIGN.md.
 #pragma once
 
 #include <atomic>
@@ -23,6 +23,7 @@
 #include "fs/attr_map.h"
 #include "fs/handle_table.h"
 #include "fs/inode_table.h"
+#include "fs/lock_table.h"
 #include "fs/mount.h"
 #include "fs/notifier.h"
 #include "fs/open_file.h"
@@ -39,6 +40,15 @@ struct CopyRequest {
   uint64_t offset = 0;
   uint64_t size = 0;
   int flags = 0;
+};
+
+// What a program asks for by fcntl(2) or flock(2).
+struct LockRequest {
+  uint8_t family = wire::kPosixLock;
+  uint64_t owner = 0;  // as the kernel tells owners apart
+  LockRange range;
+  bool wait = false;
+  pid_t pid = 0;
 };
 
 class Vfs {
@@ -72,7 +82,8 @@ class Vfs {
   void create(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
               const fuse_file_info& file);
   void open(const Reply& reply, uint64_t id, const fuse_file_info& file);
-  void flush(const Reply& reply, uint64_t handle);
+  // `lock_owner` gives up its POSIX locks on the file.
+  void flush(const Reply& reply, uint64_t handle, uint64_t lock_owner);
   void fsync(const Reply& reply, uint64_t handle, bool data_only);
   void release(const Reply& reply, uint64_t handle);
   void read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size);
@@ -82,6 +93,8 @@ class Vfs {
   void fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t offset,
                  uint64_t size);
   void copy_file_range(const Reply& reply, const CopyRequest& request);
+  void lock(const Reply& reply, uint64_t handle, const LockRequest& request);
+  void test_lock(const Reply& reply, uint64_t handle, const LockRequest& request);
 
   void opendir(const Reply& reply, uint64_t id, const fuse_file_info& file);
   void readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t size, bool plus);
@@ -218,6 +231,36 @@ class Vfs {
   // For all others: the failure stays.
   void wait_in_place(const InodePtr& inode, Job done);
 
+  void flush_data(const Reply& reply, const std::shared_ptr<OpenFile>& file, StatusDone done);
+
+  // ---- locks (vfs_lock.cc)
+  using OpenFilePtr = std::shared_ptr<OpenFile>;
+  // Brings a staged file to where others can see its locks, then calls `done`.
+  void settle_for_lock(const InodePtr& inode, StatusDone done);
+  void settle_untouched(const InodePtr& inode, bool is_new, StatusDone done);
+  void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, const StatusDone& done);
+  [[nodiscard]] Result<LockOwnerPtr> lock_owner(const OpenFilePtr& file,
+                                                const LockRequest& request);
+  void send_open_lock(client::Requester& agent, const LockOwnerPtr& owner, wire::Target target);
+  void lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
+  void lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
+                  std::shared_ptr<std::atomic<bool>> interrupted);
+  void lock_remote(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
+                   int tries);
+  void refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
+                   const Error& error);
+  // What others have written before the lock was had is seen after it. `change_count`: of the inode
+  // when the lock was asked for.
+  void see_changes(const InodePtr& inode, const wire::Lock::Answer& answer, uint64_t change_count,
+                   Job done);
+  void unlock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request);
+  void unlock_remote(const LockOwnerPtr& owner, const LockRange& range, StatusDone done);
+  void test_lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
+  void release_locks(const std::vector<LockOwnerPtr>& owners, Job done);
+  void lose_locks(const LockOwnerPtr& owner, const Error& why);
+  void reopen_locks(client::Requester& agent);
+  [[nodiscard]] bool is_near_locks(const Inode& inode) const;
+
   // ---- directories (vfs_dir.cc)
   void fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,
                   size_t size, bool plus);
@@ -250,6 +293,8 @@ class Vfs {
   HandleTable<OpenFile> files_;
   HandleTable<DirStream> dirs_;
   TransferList transfers_;
+  LockTable locks_;
+  std::atomic<uint32_t> next_ticket_{1};
   std::atomic<uint32_t> next_handle_{1};
   upload::Window window_;
   Timer timer_;

@@ -53,14 +53,32 @@ bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
   return !name || !has_open(caller, inode->shown_ino, name->second);
 }
 
-void Vfs::flush(const Reply& reply, uint64_t handle) {
+void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner) {
   const auto file = find_file(reply, handle);
   if (!file) {
     return;
   }
+  const LockKey key{file->inode->id, wire::kPosixLock, lock_owner};
+  flush_data(reply, file, [this, reply, key](const Status& status) {
+    const auto answer = [reply, status] {
+      if (status) {
+        reply.ok();
+      } else {
+        reply.error(status.error());
+      }
+    };
+    if (const LockOwnerPtr owner = locks_.take(key)) {
+      release_locks({owner}, answer);
+    } else {
+      answer();
+    }
+  });
+}
+
+void Vfs::flush_data(const Reply& reply, const std::shared_ptr<OpenFile>& file, StatusDone done) {
   const InodePtr& inode = file->inode;
   if (!file->writes) {
-    reply.ok();
+    done({});
     return;
   }
   bool staged = false;
@@ -70,30 +88,25 @@ void Vfs::flush(const Reply& reply, uint64_t handle) {
     staged = inode->staged.has_value();
     written = staged && inode->staged->upload->progress().written > 0;
   }
-  const auto answer = [reply](const Status& status) {
-    if (status) {
-      reply.ok();
-    } else {
-      reply.error(status.error());
-    }
-  };
   if (!staged) {
-    drain_in_place(inode, answer);
+    drain_in_place(inode, std::move(done));
     return;
   }
   if (killed_while_copying(reply.caller())) {
-    const MutexLock lock(inode->mutex);
-    if (inode->staged && !inode->staged->committing) {
-      inode->staged->abandoned = true;
+    {
+      const MutexLock lock(inode->mutex);
+      if (inode->staged && !inode->staged->committing) {
+        inode->staged->abandoned = true;
+      }
     }
-    reply.ok();
+    done({});
     return;
   }
   if (!file->touched || (!written && !is_last_close(reply.caller(), inode))) {
-    reply.ok();
+    done({});
     return;
   }
-  commit(inode, false, answer);
+  commit(inode, false, std::move(done));
 }
 
 // A staged file is committed, and on the disk; later writes to the handle go in place.

@@ -13,6 +13,10 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
   if (!file) {
     return;
   }
+  if (file->lock_lost) {
+    reply.error(EIO);
+    return;
+  }
   const InodePtr& inode = file->inode;
   const auto answer = [reply, size = data.size()](const Status& status) {
     if (status) {
@@ -66,6 +70,10 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
 void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size) {
   const auto file = find_file(reply, handle);
   if (!file) {
+    return;
+  }
+  if (file->lock_lost) {
+    reply.error(EIO);
     return;
   }
   size = std::min(size, wire::kBlockSize);

@@ -103,8 +103,9 @@ fuse_entry_param Vfs::entry_of(const Inode& inode, const wire::Attr& attr) const
   entry.ino = inode.id;
   entry.generation = 1;
   entry.attr = map_.to_stat(attr, inode.shown_ino);
-  entry.attr_timeout = kCacheSeconds;
-  entry.entry_timeout = kCacheSeconds;
+  const bool near = is_near_locks(inode);
+  entry.attr_timeout = near ? 0 : kCacheSeconds;
+  entry.entry_timeout = near ? 0 : kCacheSeconds;
   return entry;
 }
 
@@ -187,8 +188,14 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
     return;
   }
   uint64_t change_count = 0;
+  const bool near = locks_.is_near(parent->id, name);
   if (const InodePtr known = inodes_.find(*parent, name)) {
-    if (auto attr = known_attr(known)) {
+    bool staged = false;
+    {
+      const MutexLock lock(known->mutex);
+      staged = known->staged.has_value();
+    }
+    if (auto attr = near && !staged ? std::nullopt : known_attr(known)) {
       inodes_.add_lookup(known);
       if (!reply.entry(entry_of(*known, *attr))) {
         inodes_.forget(known->id, 1);
@@ -200,7 +207,7 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
   }
   client::call(
       agent_, wire::GetAttr{wire::Target{0, std::move(*path)}},
-      [this, reply, parent, name = std::string(name), change_count](Result<wire::Attr> attr) {
+      [this, reply, parent, name = std::string(name), change_count, near](Result<wire::Attr> attr) {
         if (attr) {
           const InodePtr inode = inodes_.intern(parent, name, *attr);
           remember_attr(inode, *attr, change_count);
@@ -213,7 +220,7 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
         if (errno_of(attr.error()) == ENOENT) {
           inodes_.remove_name(*parent, name);
           fuse_entry_param none{};
-          none.entry_timeout = kCacheSeconds;
+          none.entry_timeout = near ? 0 : kCacheSeconds;
           static_cast<void>(reply.entry(none));  // no lookup to take back
           return;
         }

@@ -442,6 +442,9 @@ void Vfs::release(const Reply& reply, uint64_t handle) {
     reply.error(EBADF);
     return;
   }
+  if (const auto owners = locks_.take_all(file); !owners.empty()) {
+    release_locks(owners, nullptr);
+  }
   close_file(file);
   reply.ok();
 }

@@ -166,6 +166,12 @@ Status set_idmap(MountOptions& o, std::string_view value) {
   return {};
 }
 
+Status set_locks(MountOptions& o, std::string_view value) {
+  CPAWAY_ASSIGN(const size_t index, parse_word("locks", value, {"remote", "local"}));
+  o.filesystem.locks = index == 1 ? fs::Locks::local : fs::Locks::remote;
+  return {};
+}
+
 Status set_uid(MountOptions& o, std::string_view value) {
   CPAWAY_ASSIGN(const uint64_t id, parse_number("uid", value, 0, kMaxId));
   o.filesystem.uid = static_cast<uint32_t>(id);
@@ -225,6 +231,7 @@ constexpr auto kRules = std::to_array<OptionRule>({
     {"exec", Takes::nothing, set_flag<&fs::Options::noexec, false>},
     {"gid", Takes::value, set_gid},
     {"idmap", Takes::value, set_idmap},
+    {"locks", Takes::value, set_locks},
     {"log", Takes::value, set_log},
     {"log_level", Takes::value, set_log_level},
     {"max_conns", Takes::value, check_max_conns},

@@ -7,6 +7,7 @@
 #include "engine/agent/file_access.h"
 #include "engine/agent/handle.h"
 #include "engine/agent/id_table.h"
+#include "engine/agent/lock_queue.h"
 #include "engine/agent/mode.h"
 #include "engine/agent/transfer.h"
 
@@ -24,6 +25,7 @@ struct Context {
   const Mode mode;
   const bool sync_commit;  // every commit reaches the disk before it is answered
   BackgroundSync background_sync;
+  LockQueue locks;
   IdTable<Handle> handles;
   IdTable<Transfer> transfers;
 };

@@ -53,6 +53,18 @@ wire::Frame answer(Context& context, const wire::Incoming& request) {
   }
 }
 
+wire::Frame answer_lock(Context& context, const wire::Incoming& request) {
+  const auto message = wire::unpack<wire::Lock>(request.body());
+  if (!message) {
+    return wire::pack_error(request.id, with_context(message.error(), wire::op_name(request.op)));
+  }
+  const auto held = on_lock(context, *message, request.id);
+  if (!held) {
+    return wire::pack_error(request.id, held.error());
+  }
+  return *held ? wire::pack_answer(request.id, **held) : wire::Frame{};
+}
+
 template <auto kHandler, class R, class Message, class... Rest>
 constexpr auto answer_of(R (*)(Context&, const Message&, Rest...)) {
   return &answer<Message, kHandler>;
@@ -68,7 +80,7 @@ constexpr Order kTransfer = Order::of_transfer;
 constexpr Place kReader = Place::reader;
 constexpr Place kPool = Place::pool;
 
-// open and init stay on the reader, so that what follows them finds their id.
+// open, open_lock and init stay on the reader, so that what follows them finds their id.
 constexpr Route kRoutes[] = {
     route<&on_ping>(Op::ping, kLooks, kNone, kReader),
     route<&on_init>(Op::init, kWrites, kNone, kReader),
@@ -112,6 +124,12 @@ constexpr Route kRoutes[] = {
     route<&on_seek>(Op::seek, kReadsContent, kHandle, kPool),
     route<&on_allocate>(Op::allocate, kWrites, kHandle, kPool),
     route<&on_copy>(Op::copy, kReadsContent | kWrites, kHandle, kPool),
+    route<&on_open_lock>(Op::open_lock, kLooks, kNone, kReader),
+    {Op::lock, kLooks, kHandle, kPool, &answer_lock},
+    route<&on_test_lock>(Op::test_lock, kLooks, kHandle, kPool),
+    route<&on_cancel_lock>(Op::cancel_lock, kLooks, kHandle, kPool),
+    // What follows it takes locks again: not before the old agent has let them go.
+    route<&on_take_over>(Op::take_over, kLooks, kNone, kReader),
     route<&on_digest>(Op::digest, kReadsContent, kHandle, kPool),
 };
 

@@ -17,7 +17,7 @@ struct Route {
   uint8_t effects;  // kReadsContent, kWrites, kRemoves (mode.h)
   Order order;
   Place place;
-  // The answer's frame, good or bad; never throws anything of ours.
+  // The answer's frame, good or bad; never throws anything of ours. Empty: it comes later.
   wire::Frame (*answer)(Context& context, const wire::Incoming& request);
 };
 

@@ -134,6 +134,9 @@ Result<wire::Attr> on_open(Context& context, const wire::Open& request) {
 
 Status on_close(Context& context, const wire::Close& request) {
   CPAWAY_ASSIGN(const auto handle, context.handles.remove(request.handle));
+  if (handle != nullptr && handle->lock_family) {
+    context.locks.remove(handle);
+  }
   const int error = handle != nullptr ? handle->close() : 0;
   return error == 0 ? Status{} : Status(fail_os(error, "close"));
 }

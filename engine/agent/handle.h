@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/agent/file_access.h"
@@ -41,6 +42,8 @@ struct Handle {
   bool reads_back = true;  // false: may be written but not read
   DirStream entries;
   Mutex mutex;  // held while `fd` is duplicated or goes
+  // Set: opened for locks (lock_handlers.cc); wire::kPosixLock or kFlock.
+  std::optional<uint8_t> lock_family;
 };
 
 }  // namespace cpaway::agent

@@ -4,7 +4,10 @@
 // wrong; it knows nothing of frames. Which thread runs it says the dispatch table.
 #pragma once
 
+#include <optional>
+
 #include "engine/agent/context.h"
+#include "engine/wire/lock_message.h"
 #include "engine/wire/message.h"
 
 namespace cpaway::agent {
@@ -60,6 +63,15 @@ Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request);
 Status on_rename(Context& context, const wire::Rename& request);
 Result<wire::Attr> on_link(Context& context, const wire::Link& request);
 Result<wire::StatFs::Answer> on_statfs(Context& context, const wire::StatFs& request);
+
+// ---- lock_handlers.cc
+Result<wire::OpenLock::Answer> on_open_lock(Context& context, const wire::OpenLock& request);
+// Nothing: it waits, and is answered later, as request `id`.
+Result<std::optional<wire::Lock::Answer>> on_lock(Context& context, const wire::Lock& request,
+                                                  uint32_t id);
+Result<wire::TestLock::Answer> on_test_lock(Context& context, const wire::TestLock& request);
+Status on_cancel_lock(Context& context, const wire::CancelLock& request);
+Status on_take_over(Context& context, const wire::TakeOver& request);
 
 // ---- xattr_handlers.cc
 Result<wire::GetXattr::Answer> on_getxattr(Context& context, const wire::GetXattr& request);

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 
 #include "engine/agent/attr.h"
+#include "engine/agent/no_signals.h"
 #include "engine/base/strings.h"
 #include "engine/wire/pack.h"
 
@@ -19,22 +19,6 @@ namespace {
 constexpr size_t kInputSize = 64UL << 10U;
 // What a request costs in memory besides its payload; bounds the number of queued ones too.
 constexpr size_t kRequestCost = 1024;
-
-// Threads made inside take no signals: those are the reader's, whose read they interrupt.
-class NoSignals {
- public:
-  NoSignals() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~NoSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  NoSignals(const NoSignals&) = delete;
-  NoSignals& operator=(const NoSignals&) = delete;
-
- private:
-  sigset_t before_{};
-};
 
 std::unique_ptr<Executor> make_pool() {
   const NoSignals none;
@@ -75,9 +59,28 @@ Status Server::run() {
   }
 }
 
+// A client that holds locks shows that it lives, since others must not wait for ever: an error
+// where it does not, or where its next agent has taken over.
+Status Server::wait_while_locked() {
+  if (context_ == nullptr || !context_->locks.in_use()) {
+    return {};
+  }
+  pollfd waiting[2] = {{in_, POLLIN, 0}, {context_->locks.ended_fd(), POLLIN, 0}};
+  const int ready = ::poll(waiting, 2, options_.lock_lease_ms);
+  if (ready == 0) {
+    return fail(Errc::timeout, concat("nothing heard for ", options_.lock_lease_ms,
+                                      " ms from a mount that holds locks"));
+  }
+  if (ready > 0 && waiting[1].revents != 0) {
+    return fail(Errc::cancelled, "another agent of this mount has taken over");
+  }
+  return {};
+}
+
 // One read: first into the frame that is under way, so that a block is not copied, and beyond it
 // into input_.
 Result<bool> Server::read_frames() {
+  CPAWAY_TRY(wait_while_locked());
   const std::span<uint8_t> space = frames_.space();
   const iovec parts[2] = {{space.data(), space.size()}, {input_.data(), input_.size()}};
   const ssize_t n = ::readv(in_, parts, 2);
@@ -157,6 +160,7 @@ Status Server::take_hello(const wire::Incoming& request) {
     return {};
   }
   context_ = std::move(context);
+  context_->locks.set_send([this](wire::Frame frame) { replies_.send(std::move(frame)); });
   wire::Hello::Answer answer;
   answer.version = *version;
   answer.agent_version = CPAWAY_VERSION;
@@ -168,10 +172,16 @@ Status Server::take_hello(const wire::Incoming& request) {
   return {};
 }
 
+void Server::answer(wire::Frame frame) {
+  if (!frame.head.empty()) {
+    replies_.send(std::move(frame));
+  }
+}
+
 void Server::hand_over(const Route& route, wire::Incoming request) {
   const std::optional<Strand> strand = find_strand(route, request);
   if (!strand && route.place == Place::reader) {
-    replies_.send(run_route(route, *context_, request));
+    answer(run_route(route, *context_, request));
     return;
   }
   const size_t cost = request.payload.size() + kRequestCost;
@@ -179,10 +189,10 @@ void Server::hand_over(const Route& route, wire::Incoming request) {
   // A job is copyable, a frame should not be copied.
   auto job = [this, &route, cost,
               shared = std::make_shared<wire::Incoming>(std::move(request))]() mutable {
-    wire::Frame answer = run_route(route, *context_, *shared);
+    wire::Frame frame = run_route(route, *context_, *shared);
     shared.reset();
     queued_.give_back(cost);
-    replies_.send(std::move(answer));
+    answer(std::move(frame));
   };
   if (strand) {
     strand->post(std::move(job));

@@ -24,6 +24,8 @@ inline constexpr size_t kMaxQueuedBytes = 32UL << 20U;
 struct Options {
   std::string confine;  // --root; "" for none
   Mode mode = Mode::unrestricted;
+  // A client that holds locks and is silent for so long is dead; mounts are heard every 10 s.
+  int lock_lease_ms = 60'000;
 };
 
 class Server {
@@ -36,11 +38,15 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Prints the start marker and serves until the client closes its end. Errc::protocol or
-  // Errc::version where the client is not one of ours; an os error where reading fails.
+  // Errc::version where the client is not one of ours; an os error where reading fails;
+  // Errc::timeout or Errc::cancelled where a client with locks is silent or has another agent by
+  // now.
   [[nodiscard]] Status run();
 
  private:
   [[nodiscard]] Result<bool> read_frames();
+  [[nodiscard]] Status wait_while_locked();
+  void answer(wire::Frame frame);
   [[nodiscard]] Status take_input(ByteSpan bytes);
   [[nodiscard]] Status take_frames();
   [[nodiscard]] Status take_request(wire::Incoming request);

@@ -26,6 +26,7 @@ Result<std::unique_ptr<Connection>> Connection::create(
     return fail_os(errno, "eventfd");
   }
   connection->last_heard_ms_ = system_clock().now_ms();
+  connection->last_sent_ms_ = connection->last_heard_ms_;
   connection->thread_ = std::thread([raw = connection.get()] {
     pthread_setname_np(pthread_self(), "cpaway-io");
     raw->run();
@@ -191,6 +192,7 @@ Status Connection::send_current(bool& blocked) {
       return {};
     }
     current_->sent += taken;
+    last_sent_ms_ = system_clock().now_ms();
   }
   current_.reset();
   return {};
@@ -232,8 +234,9 @@ Status Connection::dispatch(wire::Incoming frame) {
 }
 
 Status Connection::check_silence() {
-  const int64_t silent_ms = system_clock().now_ms() - last_heard_ms_;
-  if (silent_ms < kPingAfterMs) {
+  const int64_t now_ms = system_clock().now_ms();
+  const int64_t silent_ms = now_ms - last_heard_ms_;
+  if (silent_ms < kPingAfterMs && now_ms - last_sent_ms_ < kPingAfterMs) {
     return {};
   }
   if (silent_ms > 3 * kPingAfterMs && ping_sent_) {

@@ -26,7 +26,8 @@ namespace cpaway::client {
 
 class Connection {
  public:
-  // Silence of this length brings a ping; twice more of it with an answer due, the end.
+  // Silence of this length, on either side, brings a ping; twice more of it with an answer due, the
+  // end. An agent with locks waits for the mount's pings, too.
   static constexpr int64_t kPingAfterMs = 10'000;
 
   // `stream` is just behind the agent's start marker. `on_lost` is called at most once, on the I/O
@@ -77,6 +78,7 @@ class Connection {
   wire::FrameReader reader_;
   std::optional<Outgoing> current_;
   int64_t last_heard_ms_ = 0;
+  int64_t last_sent_ms_ = 0;
   bool ping_sent_ = false;
   bool input_closed_ = false;
 

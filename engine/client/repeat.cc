@@ -44,6 +44,8 @@ bool may_repeat(Op op) {
   switch (op) {
     case Op::hello:
     case Op::open:  // reopened by whoever has the handle
+    case Op::open_lock:
+    case Op::take_over:
     case Op::init:
     case Op::status:
     case Op::cancel:

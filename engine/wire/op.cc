@@ -56,6 +56,11 @@ constexpr Names make_names() {
   set(Op::seek, "seek");
   set(Op::allocate, "allocate");
   set(Op::copy, "copy");
+  set(Op::open_lock, "open_lock");
+  set(Op::lock, "lock");
+  set(Op::test_lock, "test_lock");
+  set(Op::cancel_lock, "cancel_lock");
+  set(Op::take_over, "take_over");
   set(Op::reply, "reply");
   return names;
 }

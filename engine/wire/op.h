@@ -54,6 +54,12 @@ enum class Op : uint8_t {
   allocate = 0x3b,
   copy = 0x3c,
 
+  open_lock = 0x40,
+  lock = 0x41,
+  test_lock = 0x42,
+  cancel_lock = 0x43,
+  take_over = 0x44,
+
   reply = 0x80,  // agent to client: the answer to everything but a good block
 };
 

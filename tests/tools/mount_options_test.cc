@@ -74,7 +74,8 @@ TEST(MountOptions, LoginOptions) {
 
 TEST(MountOptions, FilesystemOptions) {
   const MountOptions o = parsed(
-      "ro,allow_other,default_permissions,uid=5,gid=6,umask=027,idmap=none,verify_retries=0,"
+      "ro,allow_other,default_permissions,uid=5,gid=6,umask=027,idmap=none,verify_retries=0,locks="
+      "local,"
       "window=8M,copy_programs=cp:pv,noexec,noatime,nonempty");
   EXPECT_TRUE(o.filesystem.read_only);
   EXPECT_TRUE(o.filesystem.allow_other);
@@ -83,6 +84,7 @@ TEST(MountOptions, FilesystemOptions) {
   EXPECT_EQ(o.filesystem.gid, 6U);
   EXPECT_EQ(o.filesystem.umask, 027U);
   EXPECT_EQ(o.filesystem.idmap, fs::IdMap::none);
+  EXPECT_EQ(o.filesystem.locks, fs::Locks::local);
   EXPECT_EQ(o.filesystem.verify_retries, 0);
   EXPECT_EQ(o.filesystem.window_size, 8ULL << 20U);
   EXPECT_THAT(o.filesystem.copying_programs, ElementsAre("cp", "pv"));
@@ -192,6 +194,7 @@ TEST(MountOptions, WrongValuesAreNamed) {
                            "verify_retries=101",
                            "timeout=x",
                            "idmap=file",
+                           "locks=none",
                            "compress=maybe",
                            "sync=never",
                            "close=later",

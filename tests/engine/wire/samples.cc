@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "engine/base/strings.h"
+#include "engine/wire/lock_message.h"
 
 namespace cpaway::testing {
 namespace {
@@ -297,6 +298,19 @@ void add_files(Collector& out) {
   out.answer(Op::copy, CopyAnswer{77});
 }
 
+void add_locks(Collector& out) {
+  out.request(OpenLock{9, {5, ""}, kFlock});
+  out.answer(Op::open_lock, OpenLock::Answer{"cpaway-agent-0123456789abcdef0123456789abcdef"});
+  out.request(Lock{9, 3, kWriteLock, 1ULL << 30U, (1ULL << 30U) + 509, true});
+  out.answer(Op::lock, Lock::Answer{some_attr(), {1700000004, 4}});
+  out.request(TestLock{9, kReadLock, 0, kLockEnd});
+  out.answer(Op::test_lock, TestLock::Answer{kWriteLock, 100, 199});
+  out.request(CancelLock{9, 3});
+  out.answer(Op::cancel_lock, Empty{});
+  out.request(TakeOver{"cpaway-agent-0123456789abcdef0123456789abcdef"});
+  out.answer(Op::take_over, Empty{});
+}
+
 void add_xattrs(Collector& out) {
   const Target by_path{0, "dir/f"};
   out.request(GetXattr{by_path, "user.a"});
@@ -317,6 +331,7 @@ std::vector<Sample> all_samples() {
   add_transfers(out);
   add_names(out);
   add_files(out);
+  add_locks(out);
   add_xattrs(out);
   return std::move(out.samples);
 }

@@ -1,0 +1,88 @@
+#include "fs/lock_table.h"
+
+#include <gtest/gtest.h>
+
+namespace cpaway::fs {
+namespace {
+
+using wire::kFlock;
+using wire::kLockEnd;
+using wire::kPosixLock;
+using wire::kReadLock;
+using wire::kUnlock;
+using wire::kWriteLock;
+
+class LockTableTest : public ::testing::Test {
+ protected:
+  LockOwnerPtr add(uint8_t family, uint64_t owner, const std::shared_ptr<OpenFile>& by) {
+    const auto made =
+        std::make_shared<LockOwner>(LockKey{inode->id, family, owner}, inode, next_handle++);
+    auto added = table.add(made);
+    table.attach(added, by);
+    return added;
+  }
+
+  uint32_t next_handle = 1;
+  const InodePtr inode = std::make_shared<Inode>(7, 700);
+  const std::shared_ptr<OpenFile> file = std::make_shared<OpenFile>(inode, true);
+  const std::shared_ptr<OpenFile> other = std::make_shared<OpenFile>(inode, true);
+  LockTable table;
+};
+
+TEST_F(LockTableTest, KnowsWhoIsInTheWay) {
+  const auto first = add(kPosixLock, 1, file);
+  const auto second = add(kPosixLock, 2, other);
+  const auto flock = add(kFlock, 3, other);
+  table.record(first, {kWriteLock, 0, 9}, 100);
+  table.record(flock, {kWriteLock, 0, kLockEnd}, 300);
+  const auto conflict = table.conflict(second, {kReadLock, 5, 5});
+  ASSERT_TRUE(conflict);
+  EXPECT_EQ(conflict->second, 100);
+  EXPECT_EQ(conflict->first, (LockRange{kWriteLock, 0, 9}));
+  EXPECT_FALSE(table.conflict(first, {kReadLock, 5, 5}));
+  EXPECT_FALSE(table.conflict(second, {kWriteLock, 10, 20}));
+  EXPECT_FALSE(table.try_local(second, {kWriteLock, 9, 20}, 200));
+  EXPECT_TRUE(table.try_local(first, {kUnlock, 9, 9}, 100));
+  EXPECT_TRUE(table.try_local(second, {kWriteLock, 9, 20}, 200));
+}
+
+TEST_F(LockTableTest, TheFirstOwnerEntryCounts) {
+  const auto first = add(kPosixLock, 1, file);
+  EXPECT_EQ(add(kPosixLock, 1, other), first);
+  EXPECT_EQ(table.find(first->key), first);
+  EXPECT_EQ(table.take(first->key), first);
+  EXPECT_EQ(table.take(first->key), nullptr);
+}
+
+TEST_F(LockTableTest, AFileTakesItsLocksAlong) {
+  const auto flock = add(kFlock, 1, file);
+  const auto described = add(kPosixLock, 2, file);
+  const auto stays = add(kFlock, 3, other);
+  EXPECT_EQ(table.take_all(file), (std::vector<LockOwnerPtr>{described, flock}));
+  EXPECT_EQ(table.all(), std::vector<LockOwnerPtr>{stays});
+}
+
+TEST_F(LockTableTest, LostLocksStopTheirFilesUntilTheyGo) {
+  const auto owner = add(kPosixLock, 1, file);
+  table.attach(owner, other);
+  EXPECT_TRUE(table.set_lost(owner));
+  EXPECT_FALSE(table.set_lost(owner));
+  EXPECT_TRUE(file->lock_lost);
+  EXPECT_TRUE(other->lock_lost);
+  table.take(owner->key);
+  EXPECT_FALSE(file->lock_lost);
+  EXPECT_FALSE(other->lock_lost);
+  EXPECT_FALSE(table.set_lost(owner));  // gone already
+}
+
+TEST_F(LockTableTest, KnowsNamesNearLockedOnes) {
+  EXPECT_FALSE(table.is_near(1, "db"));
+  table.add_name(1, "db");
+  EXPECT_TRUE(table.is_near(1, "db"));
+  EXPECT_TRUE(table.is_near(1, "db-journal"));
+  EXPECT_FALSE(table.is_near(1, "d"));
+  EXPECT_FALSE(table.is_near(2, "db"));
+}
+
+}  // namespace
+}  // namespace cpaway::fs
