@@ -191,6 +191,9 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   }
   std::vector<Job> waiting;
   Staged staged;
+  // Of a handle that was open before: it writes to the old file, which has lost its name.
+  std::shared_ptr<upload::InPlaceWriter> old_writer;
+  uint32_t old_handle = 0;
   {
     const MutexLock lock(inode->mutex);
     staged = std::move(*inode->staged);
@@ -198,6 +201,8 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     waiting.swap(inode->after_commit);
     ++inode->change_count;
     if (answer) {
+      old_writer.swap(inode->writer);
+      std::swap(old_handle, inode->writer_handle);
       inode->attr = answer->attr;
       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
       inode->cached_attr = answer->attr;
@@ -210,6 +215,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
       inode->attr_deadline_ms = 0;
     }
   }
+  close_remote(old_handle);
   transfers_.finish(*staged.upload, answer);
   if (answer) {
     notifier_.invalidate_inode(inode->id, false);

@@ -126,6 +126,18 @@ TEST_F(Semantics, UnlinkedAndRenamedFilesStayOpen) {
   EXPECT_EQ(read_file(on_remote("b")), "12");
 }
 
+TEST_F(Semantics, WritersFollowTheFileThatAnotherTruncates) {
+  write_remote("f", "old");
+  const UniqueFd writer = open_on_mount("f", O_RDWR);
+  put(writer, "OLD");
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  must("echo new version > " + on_mount("f"));
+  put(writer, "F");
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "newFversion\n");
+  EXPECT_EQ(read_file(on_mount("f")), "newFversion\n");
+}
+
 TEST_F(Semantics, ExclusiveCreationDoesNotReplace) {
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT | O_EXCL);
   put(fd, "mine");
