@@ -143,6 +143,8 @@ class Vfs {
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                    const StagedUse& use);
+  // Of a staged file: a time of change that a program has set is its time no more.
+  static void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   void close_file(const std::shared_ptr<OpenFile>& file);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                   const fuse_file_info& file);

@@ -6,6 +6,14 @@
 
 namespace cpaway::fs {
 
+void Vfs::note_new_content(Inode& inode) {
+  ++inode.change_count;
+  inode.attr.mtime = now_time();
+  inode.attr.ctime = inode.attr.mtime;
+  inode.staged->placement.attr.mtime.reset();
+  inode.staged->placement.attr.mtime_now = false;
+}
+
 void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data) {
   const auto file = find_file(reply, handle);
   if (!file) {
@@ -37,8 +45,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
       upload = inode->staged->upload;
       use = use_staged(inode);
       inode->staged->abandoned = false;
-      inode->attr.mtime = now_time();
-      inode->attr.ctime = inode->attr.mtime;
+      note_new_content(*inode);
     } else {
       inode->attr_deadline_ms = 0;
       inode->sha256.reset();

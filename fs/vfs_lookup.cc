@@ -22,6 +22,11 @@ bool is_local(const std::optional<Staged>& staged) {
 // agent's at commit.
 void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change) {
   const wire::Time now = now_time();
+  if (change.size) {
+    kept.mtime.reset();
+    kept.mtime_now = false;
+    shown.mtime = now;
+  }
   if (change.mode) {
     kept.mode = change.mode;
     shown.mode = (shown.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
@@ -303,6 +308,9 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
     if (inode->staged) {
       upload = inode->staged->upload;
       keep_for_commit(inode->staged->placement.attr, inode->attr, change);
+      if (change.mode) {
+        inode->attr.access = map_.access_of_own(*change.mode);
+      }
       ++inode->change_count;
       shown = inode->attr;
     }

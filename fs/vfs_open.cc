@@ -17,6 +17,12 @@ bool opens_for_writing(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY;
 }
 
+uint8_t wanted_access(int flags) {
+  const bool reads = (flags & O_ACCMODE) != O_WRONLY;
+  return static_cast<uint8_t>((opens_for_writing(flags) ? wire::kMayWrite : 0) |
+                              (reads ? wire::kMayRead : 0));
+}
+
 // The errno for what the agent's user may not do, 0 where it may.
 int access_error(const wire::Attr& attr, uint8_t wanted) {
   if ((wanted & wire::kMayWrite) != 0 && (attr.access & wire::kReadOnlyFilesystem) != 0) {
@@ -115,16 +121,22 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
 // The file is being written: this handle joins in.
 void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                       const StagedUse& use) {
-  const auto file = add_open_file(inode, opens_for_writing(info.flags));
   std::shared_ptr<upload::Upload> upload;
+  int error = 0;
   {
     const MutexLock lock(inode->mutex);
-    if (inode->staged && (info.flags & O_TRUNC) != 0) {
+    error = access_error(inode->attr, wanted_access(info.flags));
+    if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
       inode->staged->abandoned = false;
-      ++inode->change_count;
+      note_new_content(*inode);
     }
   }
+  if (error != 0) {
+    reply.error(error);
+    return;
+  }
+  const auto file = add_open_file(inode, opens_for_writing(info.flags));
   if (!upload) {
     reply_open(reply, file, info);
     return;
@@ -143,10 +155,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                      const fuse_file_info& file) {
   const bool writes = opens_for_writing(file.flags);
-  const bool reads = (file.flags & O_ACCMODE) != O_WRONLY;
-  const auto wanted =
-      static_cast<uint8_t>((writes ? wire::kMayWrite : 0) | (reads ? wire::kMayRead : 0));
-  if (const int error = access_error(attr, wanted); error != 0) {
+  if (const int error = access_error(attr, wanted_access(file.flags)); error != 0) {
     reply.error(error);
     return;
   }
@@ -307,7 +316,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   attr.uid = map_.remote_uid();
   attr.gid = (parent_attr.mode & S_ISGID) != 0 ? parent_attr.gid : map_.remote_gid();
   attr.atime = attr.mtime = attr.ctime = now_time();
-  attr.access = wire::kMayRead | wire::kMayWrite | wire::kMayExecute;
+  attr.access = map_.access_of_own(mode);
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;

@@ -138,6 +138,40 @@ TEST_F(Semantics, WritersFollowTheFileThatAnotherTruncates) {
   EXPECT_EQ(read_file(on_mount("f")), "newFversion\n");
 }
 
+TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
+  const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
+  const auto mtime = [](const std::string& path) {
+    struct stat st {};
+    EXPECT_EQ(::stat(path.c_str(), &st), 0);
+    return st.st_mtime;
+  };
+  UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT);
+  put(fd, "one");
+  ASSERT_EQ(::futimens(fd.get(), past.data()), 0);
+  put(fd, "two");
+  EXPECT_GT(mtime(on_mount("f")), 1000);
+  fd.reset();
+  EXPECT_GT(mtime(on_remote("f")), 1000);
+
+  fd = open_on_mount("f", O_WRONLY | O_TRUNC);
+  put(fd, "one");
+  ASSERT_EQ(::futimens(fd.get(), past.data()), 0);
+  ASSERT_EQ(::ftruncate(fd.get(), 1), 0);
+  fd.reset();
+  EXPECT_GT(mtime(on_remote("f")), 1000);
+}
+
+TEST_F(Semantics, ModesCountWhileAFileIsWritten) {
+  const UniqueFd fd = open_on_mount("f", O_RDWR | O_CREAT | O_EXCL, 0200);
+  EXPECT_EQ(::open(on_mount("f").c_str(), O_RDONLY), -1);
+  EXPECT_EQ(errno, EACCES);
+  EXPECT_EQ(::access(on_mount("f").c_str(), X_OK), -1);
+  ASSERT_EQ(::fchmod(fd.get(), 0500), 0);
+  EXPECT_EQ(::access(on_mount("f").c_str(), R_OK | X_OK), 0);
+  EXPECT_EQ(::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC), -1);
+  EXPECT_EQ(errno, EACCES);
+}
+
 TEST_F(Semantics, ExclusiveCreationDoesNotReplace) {
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT | O_EXCL);
   put(fd, "mine");
