@@ -98,6 +98,8 @@ class Vfs {
                                                      std::string_view name);
   // The inode as the agent knows it: an open handle where there is one, else the path.
   [[nodiscard]] std::optional<wire::Target> target_of(const InodePtr& inode);
+  void lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                     const InodePtr& known);
   void reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
                    const wire::Attr& attr);
   void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
@@ -186,7 +188,10 @@ class Vfs {
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   [[nodiscard]] bool is_committing() const;
+  // `done` when what was written in place is acknowledged; it tells of failures, each once.
   void drain_in_place(const InodePtr& inode, StatusDone done);
+  // The same for those that only want to see it: failures stay for the writer's close or fsync.
+  static void after_writes(const InodePtr& inode, Job job);
 
   // ---- directories (vfs_dir.cc)
   void fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& stream, uint64_t offset,

@@ -317,6 +317,19 @@ void Vfs::drain_in_place(const InodePtr& inode, StatusDone done) {
   }
 }
 
+void Vfs::after_writes(const InodePtr& inode, Job job) {
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  {
+    const MutexLock lock(inode->mutex);
+    writer = inode->writer;
+  }
+  if (writer) {
+    writer->when_idle(std::move(job));
+  } else {
+    job();
+  }
+}
+
 bool Vfs::is_committing() const {
   const auto inodes = inodes_.all();
   return std::any_of(inodes.begin(), inodes.end(), [](const InodePtr& inode) {

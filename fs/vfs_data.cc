@@ -79,13 +79,8 @@ void Vfs::read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t si
     }
     if (!upload) {
       // Writes in place come first: what was written is what is read.
-      drain_in_place(file->inode, [this, reply, file, offset, size](const Status& drained) {
-        if (drained) {
-          read_remote(reply, file, offset, size);
-        } else {
-          reply.error(drained.error());
-        }
-      });
+      after_writes(file->inode,
+                   [this, reply, file, offset, size] { read_remote(reply, file, offset, size); });
       return;
     }
     upload->read(offset, size, [reply, use](const Result<Bytes>& bytes) {

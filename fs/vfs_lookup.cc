@@ -151,9 +151,7 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
     return;
   }
   // Writes in place reach the agent first: it then knows the size and the times.
-  drain_in_place(inode, [this, inode, done = std::move(done)](const Status& /*later: at fsync*/) {
-    fetch_attr(inode, done);
-  });
+  after_writes(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
 }
 
 void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
@@ -185,47 +183,63 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
     reply.error(ENOENT);
     return;
   }
-  auto path = find_path(reply, parent, name);
-  if (!path) {
+  if (!find_path(reply, parent, name)) {
     return;
   }
   if (pending_unlinks_.contains(*parent, name)) {
     reply.error(ENOENT);  // not remembered by the kernel: it may be another's next moment
     return;
   }
-  uint64_t change_count = 0;
-  if (const InodePtr known = inodes_.find(*parent, name)) {
-    if (auto attr = known_attr(known)) {
-      inodes_.add_lookup(known);
-      if (!reply.entry(entry_of(*known, *attr))) {
-        inodes_.forget(known->id, 1);
-      }
-      return;
+  const InodePtr known = inodes_.find(*parent, name);
+  if (!known) {
+    lookup_remote(reply, parent, std::string(name), nullptr);
+    return;
+  }
+  if (auto attr = known_attr(known)) {
+    inodes_.add_lookup(known);
+    if (!reply.entry(entry_of(*known, *attr))) {
+      inodes_.forget(known->id, 1);
     }
+    return;
+  }
+  // The kernel takes the size from here: an old one would cut off what is being written.
+  after_writes(known, [this, reply, parent, name = std::string(name), known] {
+    lookup_remote(reply, parent, name, known);
+  });
+}
+
+// `known` is the inode that had the name so far.
+void Vfs::lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                        const InodePtr& known) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  uint64_t change_count = 0;
+  if (known) {
     const MutexLock lock(known->mutex);
     change_count = known->change_count;
   }
-  client::call(
-      agent_, wire::GetAttr{wire::Target{0, std::move(*path)}},
-      [this, reply, parent, name = std::string(name), change_count](Result<wire::Attr> attr) {
-        if (attr) {
-          const InodePtr inode = inodes_.intern(parent, name, *attr);
-          remember_attr(inode, *attr, change_count);
-          const auto shown = known_attr(inode);
-          if (!reply.entry(entry_of(*inode, shown ? *shown : *attr))) {
-            inodes_.forget(inode->id, 1);
-          }
-          return;
-        }
-        if (errno_of(attr.error()) == ENOENT) {
-          inodes_.remove_name(*parent, name);
-          fuse_entry_param none{};
-          none.entry_timeout = kCacheSeconds;
-          static_cast<void>(reply.entry(none));  // no lookup to take back
-          return;
-        }
-        reply.error(attr.error());
-      });
+  client::call(agent_, wire::GetAttr{wire::Target{0, *path}},
+               [this, reply, parent, name, change_count](const Result<wire::Attr>& attr) {
+                 if (attr) {
+                   const InodePtr inode = inodes_.intern(parent, name, *attr);
+                   remember_attr(inode, *attr, change_count);
+                   const auto shown = known_attr(inode);
+                   if (!reply.entry(entry_of(*inode, shown ? *shown : *attr))) {
+                     inodes_.forget(inode->id, 1);
+                   }
+                   return;
+                 }
+                 if (errno_of(attr.error()) == ENOENT) {
+                   inodes_.remove_name(*parent, name);
+                   fuse_entry_param none{};
+                   none.entry_timeout = kCacheSeconds;
+                   static_cast<void>(reply.entry(none));  // no lookup to take back
+                   return;
+                 }
+                 reply.error(attr.error());
+               });
 }
 
 void Vfs::reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
@@ -335,11 +349,7 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
 }
 
 void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
-  drain_in_place(inode, [this, reply, inode, change](const Status& drained) {
-    if (!drained) {
-      reply.error(drained.error());
-      return;
-    }
+  after_writes(inode, [this, reply, inode, change] {
     const auto target = target_of(inode);
     if (!target) {
       reply.error(ESTALE);

@@ -113,6 +113,12 @@ void InPlaceWriter::on_compared(const wire::Compare& request,
   lacking(std::move(parts));
 }
 
+void InPlaceWriter::when_idle(std::function<void()> event) {
+  strand_.post([self = shared_from_this(), event = std::move(event)] {
+    self->sender_.when_drained(self, event);
+  });
+}
+
 void InPlaceWriter::drain(Upload::Done done) {
   strand_.post([self = shared_from_this(), done = std::move(done)] {
     self->sender_.when_drained(self, [self, done] {

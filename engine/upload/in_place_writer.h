@@ -29,6 +29,8 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   void write(uint64_t offset, ByteSpan data, Upload::Done done);
   // `done` once everything written before is acknowledged, with the first failure since the last.
   void drain(Upload::Done done);
+  // `event` at the same time; a failure is left for the next drain() to report.
+  void when_idle(std::function<void()> event);
   // The file was cut or extended otherwise. Any thread; a wrong size costs bandwidth only.
   void set_known_size(uint64_t size) { known_size_ = size; }
 
