@@ -391,7 +391,7 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
     return fail_os(ESTALE, "no name");
   }
   const uint32_t handle = next_handle();
-  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenWrite, 0},
+  client::call(agent_, wire::Open{handle, *path, wire::kOpenWrite, 0},
                [](const Result<wire::Attr>& answer) {
                  if (!answer) {
                    log::debug("open for writing: ", answer.error().to_string());

@@ -138,6 +138,12 @@ TEST_F(Semantics, WritersFollowTheFileThatAnotherTruncates) {
   EXPECT_EQ(read_file(on_mount("f")), "newFversion\n");
 }
 
+TEST_F(Semantics, FilesThatMayOnlyBeWrittenAre) {
+  must("echo old > " + on_mount("f") + " && chmod 200 " + on_mount("f"));
+  must("printf N | dd conv=notrunc status=none of=" + on_mount("f"));
+  EXPECT_EQ(read_file(on_remote("f")), "Nld\n");
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
