@@ -272,8 +272,9 @@ void Vfs::end_writing(const InodePtr& inode) {
   std::shared_ptr<upload::InPlaceWriter> writer;
   {
     const MutexLock lock(inode->mutex);
-    staged = inode->staged.has_value();
-    give_up = staged && (inode->staged->abandoned || inode->staged->unlinked);
+    // Without a name it is kept for those that still read it.
+    staged = inode->staged && !inode->staged->unlinked;
+    give_up = staged && inode->staged->abandoned;
     writer = inode->writer;
   }
   if (give_up) {

@@ -72,6 +72,7 @@ std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes)
   const MutexLock lock(inode->mutex);
   std::erase_if(inode->open_files, [](const auto& weak) { return weak.expired(); });
   inode->open_files.push_back(file);
+  ++inode->open_handles;
   inode->open_writers += writes ? 1 : 0;
   return file;
 }
@@ -441,15 +442,19 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     handle = std::exchange(file->remote_handle, 0);
   }
   close_remote(handle);
-  if (!file->writes) {
-    return;
-  }
-  bool last = false;
+  bool last_writer = false;
+  bool give_up = false;
   {
-    const MutexLock lock(file->inode->mutex);
-    last = --file->inode->open_writers == 0;
+    Inode& inode = *file->inode;
+    const MutexLock lock(inode.mutex);
+    --inode.open_handles;
+    last_writer = file->writes && --inode.open_writers == 0;
+    give_up = inode.open_handles == 0 && inode.staged && inode.staged->unlinked;
   }
-  if (last) {
+  if (give_up) {
+    abandon(file->inode);
+  }
+  if (last_writer) {
     end_writing(file->inode);
   }
 }

@@ -138,6 +138,21 @@ TEST_F(Semantics, WritersFollowTheFileThatAnotherTruncates) {
   EXPECT_EQ(read_file(on_mount("f")), "newFversion\n");
 }
 
+TEST_F(Semantics, ReadersKeepAnUnlinkedFileThatWasNeverCommitted) {
+  UniqueFd writer = open_on_mount("f", O_WRONLY | O_CREAT);
+  put(writer, "kept");
+  UniqueFd reader = open_on_mount("f", O_RDONLY);
+  ASSERT_EQ(::unlink(on_mount("f").c_str()), 0);
+  writer.reset();
+  char text[8] = {};
+  EXPECT_EQ(::pread(reader.get(), text, sizeof text, 0), 4);
+  struct stat st {};
+  EXPECT_EQ(::fstat(reader.get(), &st), 0);
+  EXPECT_EQ(st.st_size, 4);
+  reader.reset();
+  EXPECT_EQ(remote_names(), std::vector<std::string>{});
+}
+
 TEST_F(Semantics, FilesThatMayOnlyBeWrittenAre) {
   must("echo old > " + on_mount("f") + " && chmod 200 " + on_mount("f"));
   must("printf N | dd conv=notrunc status=none of=" + on_mount("f"));
