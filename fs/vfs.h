@@ -107,6 +107,7 @@ class Vfs {
   // Attributes for now: local where they are known, else the agent's.
   void with_attr(const InodePtr& inode, AttrDone done);
   void fetch_attr(const InodePtr& inode, AttrDone done);
+  [[nodiscard]] static Result<wire::Attr> last_attr(Inode& inode);
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
   [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);

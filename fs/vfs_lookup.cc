@@ -154,6 +154,16 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
   after_writes(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
 }
 
+// Directories and fifos that were removed while they are open: the agent has no handle of them.
+Result<wire::Attr> Vfs::last_attr(Inode& inode) {
+  const MutexLock lock(inode.mutex);
+  if (inode.attr.mode == 0 || S_ISREG(inode.attr.mode)) {
+    return fail_os(ESTALE, "no name");
+  }
+  inode.attr.nlink = 0;
+  return inode.attr;
+}
+
 void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   uint64_t change_count = 0;
   {
@@ -162,7 +172,7 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   }
   const auto target = target_of(inode);
   if (!target) {
-    done(fail_os(ESTALE, "no name"));
+    done(last_attr(*inode));
     return;
   }
   client::call(agent_, wire::GetAttr{*target},
@@ -352,7 +362,18 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
   after_writes(inode, [this, reply, inode, change] {
     const auto target = target_of(inode);
     if (!target) {
-      reply.error(ESTALE);
+      auto last = last_attr(*inode);
+      if (last) {
+        wire::SetAttr kept;
+        const MutexLock lock(inode->mutex);
+        keep_for_commit(kept, inode->attr, change);
+        *last = inode->attr;
+      }
+      if (last) {
+        reply_attr(reply, inode, *last);
+      } else {
+        reply.error(last.error());
+      }
       return;
     }
     wire::Attr before;

@@ -159,6 +159,19 @@ TEST_F(Semantics, FilesThatMayOnlyBeWrittenAre) {
   EXPECT_EQ(read_file(on_remote("f")), "Nld\n");
 }
 
+TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
+  must("mkdir " + on_mount("d") + " && mkfifo " + on_mount("p"));
+  const UniqueFd directory = open_on_mount("d", O_RDONLY | O_DIRECTORY);
+  const UniqueFd fifo = open_on_mount("p", O_RDWR | O_NONBLOCK);
+  must("rm -r " + on_mount("d") + " " + on_mount("p"));
+  for (const UniqueFd* fd : {&directory, &fifo}) {
+    struct stat st {};
+    EXPECT_EQ(::futimens(fd->get(), nullptr), 0);
+    EXPECT_EQ(::fstat(fd->get(), &st), 0);
+    EXPECT_EQ(st.st_nlink, 0U);
+  }
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
