@@ -119,6 +119,8 @@ class Vfs {
   template <class Request>
   void make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
                   const Request& request);
+  // Files that are in it on the mount only.
+  [[nodiscard]] bool holds_staged(const Inode& directory) const;
   void rename_remote_file(const InodePtr& source, const std::string& new_path);
   void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
                      const InodePtr& to, const std::string& new_name, unsigned flags);

@@ -1,12 +1,24 @@
 // Changes to directories.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "engine/wire/names.h"
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
+namespace {
+
+bool is_directory(const InodePtr& inode) {
+  if (!inode) {
+    return false;
+  }
+  const MutexLock lock(inode->mutex);
+  return S_ISDIR(inode->attr.mode);
+}
+
+}  // namespace
 
 // mknod, mkdir and symlink: the agent makes it and says what it made.
 template <class Request>
@@ -79,6 +91,15 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
          });
 }
 
+bool Vfs::holds_staged(const Inode& directory) const {
+  const auto children = inodes_.children(directory);
+  return std::any_of(children.begin(), children.end(), [](const auto& named) {
+    const InodePtr& child = named.second;
+    const MutexLock lock(child->mutex);
+    return child->staged && child->staged->is_new && !child->staged->abandoned;
+  });
+}
+
 void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
@@ -88,12 +109,9 @@ void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   // Files that are only staged are in it as much as the agent's.
   if (const InodePtr inode = inodes_.find(*parent, name)) {
     pending_unlinks_.flush(*inode);
-    for (const auto& [child_name, child] : inodes_.children(*inode)) {
-      const MutexLock lock(child->mutex);
-      if (child->staged && child->staged->is_new && !child->staged->abandoned) {
-        reply.error(ENOTEMPTY);
-        return;
-      }
+    if (holds_staged(*inode)) {
+      reply.error(ENOTEMPTY);
+      return;
     }
   }
   client::call(agent_, wire::RmDir{*path},
@@ -165,6 +183,10 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
         reply.error(EEXIST);
         return;
       }
+    }
+    if ((flags & RENAME_NOREPLACE) == 0 && holds_staged(*target) && is_directory(source)) {
+      reply.error(ENOTEMPTY);
+      return;
     }
     hold_open(target);
   }

@@ -172,6 +172,15 @@ TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
   }
 }
 
+TEST_F(Semantics, DirectoriesWithANewFileAreNotReplaced) {
+  must("mkdir " + on_mount("a") + " " + on_mount("b"));
+  const UniqueFd fd = open_on_mount("b/f", O_WRONLY | O_CREAT);
+  EXPECT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), -1);
+  EXPECT_EQ(errno, ENOTEMPTY);
+  EXPECT_EQ(::rmdir(on_mount("b").c_str()), -1);
+  EXPECT_EQ(errno, ENOTEMPTY);
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
