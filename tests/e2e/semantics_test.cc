@@ -181,6 +181,46 @@ TEST_F(Semantics, DirectoriesWithANewFileAreNotReplaced) {
   EXPECT_EQ(errno, ENOTEMPTY);
 }
 
+TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT, 0444);
+  const auto error_of = [&fd](const char* name) {
+    return ::fsetxattr(fd.get(), name, "v", 1, 0) == 0 ? 0 : errno;
+  };
+  EXPECT_EQ(error_of("nonsense.a"), EOPNOTSUPP);
+  EXPECT_EQ(error_of("trusted.a"), EPERM);
+  EXPECT_EQ(error_of("user.a"), EACCES);
+  ASSERT_EQ(::fchmod(fd.get(), 0644), 0);
+  EXPECT_EQ(error_of("user.a"), 0);
+  EXPECT_EQ(::fremovexattr(fd.get(), "nonsense.a"), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  ASSERT_EQ(::fsync(fd.get()), 0);
+}
+
+TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT, 0444);
+  const auto error_of = [&fd](const char* name) {
+    return ::fsetxattr(fd.get(), name, "v", 1, 0) == 0 ? 0 : errno;
+  };
+  EXPECT_EQ(error_of("nonsense.a"), EOPNOTSUPP);
+  EXPECT_EQ(error_of("trusted.a"), EPERM);
+  EXPECT_EQ(error_of("user.a"), EACCES);
+  ASSERT_EQ(::fchmod(fd.get(), 0644), 0);
+  EXPECT_EQ(error_of("user.a"), 0);
+  EXPECT_EQ(::fremovexattr(fd.get(), "nonsense.a"), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  ASSERT_EQ(::fsync(fd.get()), 0);
+}
+
+TEST_F(Semantics, DirectoriesAreRenamedWhileFilesInThemAreWritten) {
+  must("mkdir -p " + on_mount("a/deep"));
+  const UniqueFd fd = open_on_mount("a/deep/f", O_WRONLY | O_CREAT);
+  put(fd, "one");
+  ASSERT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), 0);
+  put(fd, "two");
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_EQ(read_file(on_remote("b/deep/f")), "onetwo");
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
