@@ -121,6 +121,10 @@ class Vfs {
                   const Request& request);
   // Files that are in it on the mount only.
   [[nodiscard]] bool holds_staged(const Inode& directory) const;
+  // Of a directory that gets another name.
+  [[nodiscard]] std::vector<InodePtr> staged_below(const Inode& directory) const;
+  // Commits them, one after the other, to the first failure.
+  void commit_below(std::vector<InodePtr> files, StatusDone done);
   void rename_remote_file(const InodePtr& source, const std::string& new_path);
   void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
                      const InodePtr& to, const std::string& new_name, unsigned flags);

@@ -154,16 +154,52 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
     if (!committed || !target) {
       go_on(committed);
     } else if ((flags & RENAME_EXCHANGE) != 0) {
-      commit(target, false, go_on);
+      commit_below(is_directory(target) ? staged_below(*target) : std::vector{target}, go_on);
     } else {
       when_settled(target, [go_on](const StagedUse& /*use*/) { go_on({}); });
     }
   };
-  if (source) {
+  if (is_directory(source)) {
+    commit_below(staged_below(*source), settle_target);
+  } else if (source) {
     commit(source, false, settle_target);
   } else {
     settle_target({});
   }
+}
+
+std::vector<InodePtr> Vfs::staged_below(const Inode& directory) const {
+  const auto path = inodes_.path(directory);
+  std::vector<InodePtr> below = inodes_.all();
+  std::erase_if(below, [this, &path](const InodePtr& inode) {
+    {
+      const MutexLock lock(inode->mutex);
+      if (!inode->staged) {
+        return true;
+      }
+    }
+    const auto one = inodes_.path(*inode);
+    return !path || !one || !one->starts_with(*path + "/");
+  });
+  return below;
+}
+
+// An upload knows where its file is by the names of the directories above it.
+void Vfs::commit_below(std::vector<InodePtr> files, StatusDone done) {
+  if (files.empty()) {
+    done({});
+    return;
+  }
+  const InodePtr file = std::move(files.back());
+  files.pop_back();
+  commit(file, false,
+         [this, files = std::move(files), done = std::move(done)](const Status& committed) {
+           if (committed) {
+             commit_below(files, done);
+           } else {
+             done(fail(committed.error()));
+           }
+         });
 }
 
 void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,

@@ -196,21 +196,6 @@ TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
   ASSERT_EQ(::fsync(fd.get()), 0);
 }
 
-TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
-  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT, 0444);
-  const auto error_of = [&fd](const char* name) {
-    return ::fsetxattr(fd.get(), name, "v", 1, 0) == 0 ? 0 : errno;
-  };
-  EXPECT_EQ(error_of("nonsense.a"), EOPNOTSUPP);
-  EXPECT_EQ(error_of("trusted.a"), EPERM);
-  EXPECT_EQ(error_of("user.a"), EACCES);
-  ASSERT_EQ(::fchmod(fd.get(), 0644), 0);
-  EXPECT_EQ(error_of("user.a"), 0);
-  EXPECT_EQ(::fremovexattr(fd.get(), "nonsense.a"), -1);
-  EXPECT_EQ(errno, EOPNOTSUPP);
-  ASSERT_EQ(::fsync(fd.get()), 0);
-}
-
 TEST_F(Semantics, DirectoriesAreRenamedWhileFilesInThemAreWritten) {
   must("mkdir -p " + on_mount("a/deep"));
   const UniqueFd fd = open_on_mount("a/deep/f", O_WRONLY | O_CREAT);
