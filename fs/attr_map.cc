@@ -46,6 +46,14 @@ uint32_t AttrMap::gid_to_remote(uint32_t gid) const {
   return map_user_ && gid == local_gid_ ? remote_gid_ : gid;
 }
 
+uint8_t AttrMap::access_of_own(uint32_t mode) const {
+  if (remote_uid_ == 0) {
+    return static_cast<uint8_t>(wire::kMayRead | wire::kMayWrite |
+                                ((mode & 0111U) != 0 ? wire::kMayExecute : 0));
+  }
+  return static_cast<uint8_t>((mode >> 6U) & 7U);
+}
+
 wire::Time now_time() {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);

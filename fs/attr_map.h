@@ -22,6 +22,8 @@ class AttrMap {
   [[nodiscard]] struct stat to_stat(const wire::Attr& attr, uint64_t shown_ino) const;
   [[nodiscard]] uint32_t uid_to_remote(uint32_t uid) const;
   [[nodiscard]] uint32_t gid_to_remote(uint32_t gid) const;
+  // What the login user may do with a file of its own, as Attr::access says it.
+  [[nodiscard]] uint8_t access_of_own(uint32_t mode) const;
   [[nodiscard]] uint32_t remote_uid() const { return remote_uid_; }
   [[nodiscard]] uint32_t remote_gid() const { return remote_gid_; }
 

@@ -64,6 +64,7 @@ struct Inode {
   uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;     // of changes made through this mount
   std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);
   std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
+  uint32_t open_handles CPAWAY_GUARDED_BY(mutex) = 0;  // all of them
   uint32_t open_writers CPAWAY_GUARDED_BY(mutex) = 0;  // handles open for writing
   pid_t last_reader CPAWAY_GUARDED_BY(mutex) = 0;      // the program that opened it for reading
   // In-place writing, from the first such write to the last close of a writer.

@@ -126,6 +126,8 @@ class Vfs {
                                                      std::string_view name);
   // The inode as the agent knows it: an open handle where there is one, else the path.
   [[nodiscard]] std::optional<wire::Target> target_of(const InodePtr& inode);
+  void lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                     const InodePtr& known);
   void reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
                    const wire::Attr& attr);
   void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
@@ -133,6 +135,7 @@ class Vfs {
   // Attributes for now: local where they are known, else the agent's.
   void with_attr(const InodePtr& inode, AttrDone done);
   void fetch_attr(const InodePtr& inode, AttrDone done);
+  [[nodiscard]] static Result<wire::Attr> last_attr(Inode& inode);
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
   [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);
@@ -144,6 +147,12 @@ class Vfs {
   template <class Request>
   void make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
                   const Request& request);
+  // Files that are in it on the mount only.
+  [[nodiscard]] bool holds_staged(const Inode& directory) const;
+  // Of a directory that gets another name.
+  [[nodiscard]] std::vector<InodePtr> staged_below(const Inode& directory) const;
+  // Commits them, one after the other, to the first failure.
+  void commit_below(std::vector<InodePtr> files, StatusDone done);
   void rename_remote_file(const InodePtr& source, const std::string& new_path);
   void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
                      const InodePtr& to, const std::string& new_name, unsigned flags);
@@ -171,6 +180,8 @@ class Vfs {
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                    const StagedUse& use);
+  // Of a staged file: a time of change that a program has set is its time no more.
+  static void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   void close_file(const std::shared_ptr<OpenFile>& file);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                   const fuse_file_info& file);

@@ -204,6 +204,9 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   }
   std::vector<Job> waiting;
   Staged staged;
+  // Of a handle that was open before: it writes to the old file, which has lost its name.
+  std::shared_ptr<upload::InPlaceWriter> old_writer;
+  uint32_t old_handle = 0;
   {
     const MutexLock lock(inode->mutex);
     staged = std::move(*inode->staged);
@@ -211,6 +214,8 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     waiting.swap(inode->after_commit);
     ++inode->change_count;
     if (answer) {
+      old_writer.swap(inode->writer);
+      std::swap(old_handle, inode->writer_handle);
       inode->attr = answer->attr;
       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
       inode->cached_attr = answer->attr;
@@ -223,6 +228,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
       inode->attr_deadline_ms = 0;
     }
   }
+  close_remote(old_handle);
   transfers_.finish(*staged.upload, answer);
   if (answer) {
     notifier_.invalidate_inode(inode->id, false);
@@ -279,8 +285,9 @@ void Vfs::end_writing(const InodePtr& inode) {
   std::shared_ptr<upload::InPlaceWriter> writer;
   {
     const MutexLock lock(inode->mutex);
-    staged = inode->staged.has_value();
-    give_up = staged && (inode->staged->abandoned || inode->staged->unlinked);
+    // Without a name it is kept for those that still read it.
+    staged = inode->staged && !inode->staged->unlinked;
+    give_up = staged && inode->staged->abandoned;
     writer = inode->writer;
   }
   if (give_up) {

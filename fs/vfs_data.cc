@@ -8,6 +8,14 @@
 
 namespace cpaway::fs {
 
+void Vfs::note_new_content(Inode& inode) {
+  ++inode.change_count;
+  inode.attr.mtime = now_time();
+  inode.attr.ctime = inode.attr.mtime;
+  inode.staged->placement.attr.mtime.reset();
+  inode.staged->placement.attr.mtime_now = false;
+}
+
 void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data) {
   const auto file = find_file(reply, handle);
   if (!file) {
@@ -44,8 +52,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
       upload = inode->staged->upload;
       use = use_staged(inode);
       inode->staged->abandoned = false;
-      inode->attr.mtime = now_time();
-      inode->attr.ctime = inode->attr.mtime;
+      note_new_content(*inode);
     } else {
       loses_bits = (inode->attr.mode & (S_ISUID | S_ISGID)) != 0;
       inode->attr_deadline_ms = 0;

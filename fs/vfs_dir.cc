@@ -161,6 +161,9 @@ InodePtr Vfs::intern_listed(const DirStream& stream, const wire::DirEntry& entry
     uint64_t change_count = 0;
     if (inode) {
       const MutexLock lock(inode->mutex);
+      if (inode->open_writers > 0) {
+        return nullptr;  // written to since it was listed: the kernel looks it up
+      }
       change_count = inode->change_count;
     }
     inode = inodes_.intern(stream.inode, entry.name, entry.attr);

@@ -22,6 +22,11 @@ bool is_local(const std::optional<Staged>& staged) {
 // agent's at commit.
 void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change) {
   const wire::Time now = now_time();
+  if (change.size) {
+    kept.mtime.reset();
+    kept.mtime_now = false;
+    shown.mtime = now;
+  }
   if (change.mode) {
     kept.mode = change.mode;
     shown.mode = (shown.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
@@ -150,6 +155,16 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
   wait_in_place(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
 }
 
+// Directories and fifos that were removed while they are open: the agent has no handle of them.
+Result<wire::Attr> Vfs::last_attr(Inode& inode) {
+  const MutexLock lock(inode.mutex);
+  if (inode.attr.mode == 0 || S_ISREG(inode.attr.mode)) {
+    return fail_os(ESTALE, "no name");
+  }
+  inode.attr.nlink = 0;
+  return inode.attr;
+}
+
 void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   uint64_t change_count = 0;
   {
@@ -158,7 +173,7 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   }
   const auto target = target_of(inode);
   if (!target) {
-    done(fail_os(ESTALE, "no name"));
+    done(last_attr(*inode));
     return;
   }
   client::call(agent_, wire::GetAttr{*target},
@@ -179,53 +194,71 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
     reply.error(ENOENT);
     return;
   }
-  auto path = find_path(reply, parent, name);
-  if (!path) {
+  if (!find_path(reply, parent, name)) {
     return;
   }
   if (pending_unlinks_.contains(*parent, name)) {
     reply.error(ENOENT);  // not remembered by the kernel: it may be another's next moment
     return;
   }
+  const InodePtr known = inodes_.find(*parent, name);
+  if (!known) {
+    lookup_remote(reply, parent, std::string(name), nullptr);
+    return;
+  }
+  bool staged = false;
+  {
+    const MutexLock lock(known->mutex);
+    staged = known->staged.has_value();
+  }
+  // Whoever holds locks on a file looks for others' (a database's journal) and must not be told
+  // lies.
+  if (auto attr = locks_.is_near(parent->id, name) && !staged ? std::nullopt : known_attr(known)) {
+    inodes_.add_lookup(known);
+    if (!reply.entry(entry_of(*known, *attr))) {
+      inodes_.forget(known->id, 1);
+    }
+    return;
+  }
+  // The kernel takes the size from here: an old one would cut off what is being written.
+  wait_in_place(known, [this, reply, parent, name = std::string(name), known] {
+    lookup_remote(reply, parent, name, known);
+  });
+}
+
+// `known` is the inode that had the name so far.
+void Vfs::lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                        const InodePtr& known) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
   uint64_t change_count = 0;
-  const bool near = locks_.is_near(parent->id, name);
-  if (const InodePtr known = inodes_.find(*parent, name)) {
-    bool staged = false;
-    {
-      const MutexLock lock(known->mutex);
-      staged = known->staged.has_value();
-    }
-    if (auto attr = near && !staged ? std::nullopt : known_attr(known)) {
-      inodes_.add_lookup(known);
-      if (!reply.entry(entry_of(*known, *attr))) {
-        inodes_.forget(known->id, 1);
-      }
-      return;
-    }
+  if (known) {
     const MutexLock lock(known->mutex);
     change_count = known->change_count;
   }
-  client::call(
-      agent_, wire::GetAttr{wire::Target{0, std::move(*path)}},
-      [this, reply, parent, name = std::string(name), change_count, near](Result<wire::Attr> attr) {
-        if (attr) {
-          const InodePtr inode = inodes_.intern(parent, name, *attr);
-          remember_attr(inode, *attr, change_count);
-          const auto shown = known_attr(inode);
-          if (!reply.entry(entry_of(*inode, shown ? *shown : *attr))) {
-            inodes_.forget(inode->id, 1);
-          }
-          return;
-        }
-        if (errno_of(attr.error()) == ENOENT) {
-          inodes_.remove_name(*parent, name);
-          fuse_entry_param none{};
-          none.entry_timeout = near ? 0 : kCacheSeconds;
-          static_cast<void>(reply.entry(none));  // no lookup to take back
-          return;
-        }
-        reply.error(attr.error());
-      });
+  const bool near = locks_.is_near(parent->id, name);
+  client::call(agent_, wire::GetAttr{wire::Target{0, *path}},
+               [this, reply, parent, name, change_count, near](const Result<wire::Attr>& attr) {
+                 if (attr) {
+                   const InodePtr inode = inodes_.intern(parent, name, *attr);
+                   remember_attr(inode, *attr, change_count);
+                   const auto shown = known_attr(inode);
+                   if (!reply.entry(entry_of(*inode, shown ? *shown : *attr))) {
+                     inodes_.forget(inode->id, 1);
+                   }
+                   return;
+                 }
+                 if (errno_of(attr.error()) == ENOENT) {
+                   inodes_.remove_name(*parent, name);
+                   fuse_entry_param none{};
+                   none.entry_timeout = near ? 0 : kCacheSeconds;
+                   static_cast<void>(reply.entry(none));  // no lookup to take back
+                   return;
+                 }
+                 reply.error(attr.error());
+               });
 }
 
 void Vfs::reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
@@ -308,6 +341,9 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
     if (inode->staged) {
       upload = inode->staged->upload;
       keep_for_commit(inode->staged->placement.attr, inode->attr, change);
+      if (change.mode) {
+        inode->attr.access = map_.access_of_own(*change.mode);
+      }
       ++inode->change_count;
       shown = inode->attr;
     }
@@ -335,7 +371,18 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
   wait_in_place(inode, [this, reply, inode, change] {
     const auto target = target_of(inode);
     if (!target) {
-      reply.error(ESTALE);
+      auto last = last_attr(*inode);
+      if (last) {
+        wire::SetAttr kept;
+        const MutexLock lock(inode->mutex);
+        keep_for_commit(kept, inode->attr, change);
+        *last = inode->attr;
+      }
+      if (last) {
+        reply_attr(reply, inode, *last);
+      } else {
+        reply.error(last.error());
+      }
       return;
     }
     wire::Attr before;

@@ -1,12 +1,24 @@
 // Changes to directories.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "engine/wire/names.h"
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
+namespace {
+
+bool is_directory(const InodePtr& inode) {
+  if (!inode) {
+    return false;
+  }
+  const MutexLock lock(inode->mutex);
+  return S_ISDIR(inode->attr.mode);
+}
+
+}  // namespace
 
 // mknod, mkdir and symlink: the agent makes it and says what it made.
 template <class Request>
@@ -79,6 +91,15 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
          });
 }
 
+bool Vfs::holds_staged(const Inode& directory) const {
+  const auto children = inodes_.children(directory);
+  return std::any_of(children.begin(), children.end(), [](const auto& named) {
+    const InodePtr& child = named.second;
+    const MutexLock lock(child->mutex);
+    return child->staged && child->staged->is_new && !child->staged->abandoned;
+  });
+}
+
 void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
@@ -88,12 +109,9 @@ void Vfs::rmdir(const Reply& reply, uint64_t parent_id, std::string_view name) {
   // Files that are only staged are in it as much as the agent's.
   if (const InodePtr inode = inodes_.find(*parent, name)) {
     pending_unlinks_.flush(*inode);
-    for (const auto& [child_name, child] : inodes_.children(*inode)) {
-      const MutexLock lock(child->mutex);
-      if (child->staged && child->staged->is_new && !child->staged->abandoned) {
-        reply.error(ENOTEMPTY);
-        return;
-      }
+    if (holds_staged(*inode)) {
+      reply.error(ENOTEMPTY);
+      return;
     }
   }
   client::call(agent_, wire::RmDir{*path},
@@ -136,16 +154,52 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
     if (!committed || !target) {
       go_on(committed);
     } else if ((flags & RENAME_EXCHANGE) != 0) {
-      commit(target, false, go_on);
+      commit_below(is_directory(target) ? staged_below(*target) : std::vector{target}, go_on);
     } else {
       when_settled(target, [go_on](const StagedUse& /*use*/) { go_on({}); });
     }
   };
-  if (source) {
+  if (is_directory(source)) {
+    commit_below(staged_below(*source), settle_target);
+  } else if (source) {
     commit(source, false, settle_target);
   } else {
     settle_target({});
   }
+}
+
+std::vector<InodePtr> Vfs::staged_below(const Inode& directory) const {
+  const auto path = inodes_.path(directory);
+  std::vector<InodePtr> below = inodes_.all();
+  std::erase_if(below, [this, &path](const InodePtr& inode) {
+    {
+      const MutexLock lock(inode->mutex);
+      if (!inode->staged) {
+        return true;
+      }
+    }
+    const auto one = inodes_.path(*inode);
+    return !path || !one || !one->starts_with(*path + "/");
+  });
+  return below;
+}
+
+// An upload knows where its file is by the names of the directories above it.
+void Vfs::commit_below(std::vector<InodePtr> files, StatusDone done) {
+  if (files.empty()) {
+    done({});
+    return;
+  }
+  const InodePtr file = std::move(files.back());
+  files.pop_back();
+  commit(file, false,
+         [this, files = std::move(files), done = std::move(done)](const Status& committed) {
+           if (committed) {
+             commit_below(files, done);
+           } else {
+             done(fail(committed.error()));
+           }
+         });
 }
 
 void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
@@ -165,6 +219,10 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
         reply.error(EEXIST);
         return;
       }
+    }
+    if ((flags & RENAME_NOREPLACE) == 0 && holds_staged(*target) && is_directory(source)) {
+      reply.error(ENOTEMPTY);
+      return;
     }
     hold_open(target);
   }

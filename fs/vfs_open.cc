@@ -17,6 +17,12 @@ bool opens_for_writing(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY;
 }
 
+uint8_t wanted_access(int flags) {
+  const bool reads = (flags & O_ACCMODE) != O_WRONLY;
+  return static_cast<uint8_t>((opens_for_writing(flags) ? wire::kMayWrite : 0) |
+                              (reads ? wire::kMayRead : 0));
+}
+
 // The errno for what the agent's user may not do, 0 where it may.
 int access_error(const wire::Attr& attr, uint8_t wanted) {
   if ((wanted & wire::kMayWrite) != 0 && (attr.access & wire::kReadOnlyFilesystem) != 0) {
@@ -66,6 +72,7 @@ std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes)
   const MutexLock lock(inode->mutex);
   std::erase_if(inode->open_files, [](const auto& weak) { return weak.expired(); });
   inode->open_files.push_back(file);
+  ++inode->open_handles;
   inode->open_writers += writes ? 1 : 0;
   return file;
 }
@@ -115,16 +122,22 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
 // The file is being written: this handle joins in.
 void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                       const StagedUse& use) {
-  const auto file = add_open_file(inode, opens_for_writing(info.flags));
   std::shared_ptr<upload::Upload> upload;
+  int error = 0;
   {
     const MutexLock lock(inode->mutex);
-    if (inode->staged && (info.flags & O_TRUNC) != 0) {
+    error = access_error(inode->attr, wanted_access(info.flags));
+    if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
       inode->staged->abandoned = false;
-      ++inode->change_count;
+      note_new_content(*inode);
     }
   }
+  if (error != 0) {
+    reply.error(error);
+    return;
+  }
+  const auto file = add_open_file(inode, opens_for_writing(info.flags));
   if (!upload) {
     reply_open(reply, file, info);
     return;
@@ -143,10 +156,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                      const fuse_file_info& file) {
   const bool writes = opens_for_writing(file.flags);
-  const bool reads = (file.flags & O_ACCMODE) != O_WRONLY;
-  const auto wanted =
-      static_cast<uint8_t>((writes ? wire::kMayWrite : 0) | (reads ? wire::kMayRead : 0));
-  if (const int error = access_error(attr, wanted); error != 0) {
+  if (const int error = access_error(attr, wanted_access(file.flags)); error != 0) {
     reply.error(error);
     return;
   }
@@ -328,7 +338,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   attr.uid = map_.remote_uid();
   attr.gid = (parent_attr.mode & S_ISGID) != 0 ? parent_attr.gid : map_.remote_gid();
   attr.atime = attr.mtime = attr.ctime = now_time();
-  attr.access = wire::kMayRead | wire::kMayWrite | wire::kMayExecute;
+  attr.access = map_.access_of_own(mode);
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
@@ -403,7 +413,7 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
     return fail_os(ESTALE, "no name");
   }
   const uint32_t handle = next_handle();
-  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenWrite, 0},
+  client::call(agent_, wire::Open{handle, *path, wire::kOpenWrite, 0},
                [](const Result<wire::Attr>& answer) {
                  if (!answer) {
                    log::debug("open for writing: ", answer.error().to_string());
@@ -456,15 +466,19 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     handle = std::exchange(file->remote_handle, 0);
   }
   close_remote(handle);
-  if (!file->writes) {
-    return;
-  }
-  bool last = false;
+  bool last_writer = false;
+  bool give_up = false;
   {
-    const MutexLock lock(file->inode->mutex);
-    last = --file->inode->open_writers == 0;
+    Inode& inode = *file->inode;
+    const MutexLock lock(inode.mutex);
+    --inode.open_handles;
+    last_writer = file->writes && --inode.open_writers == 0;
+    give_up = inode.open_handles == 0 && inode.staged && inode.staged->unlinked;
   }
-  if (last) {
+  if (give_up) {
+    abandon(file->inode);
+  }
+  if (last_writer) {
     end_writing(file->inode);
   }
 }

@@ -36,7 +36,7 @@ void Vfs::reopen(client::Requester& agent) {
       continue;
     }
     if (writer != 0) {
-      open_again(agent, writer, *path, wire::kOpenRead | wire::kOpenWrite);
+      open_again(agent, writer, *path, wire::kOpenWrite);
     }
     for (const auto& file : files) {
       uint32_t handle = 0;

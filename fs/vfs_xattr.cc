@@ -15,6 +15,23 @@ constexpr std::string_view kStateName = "user.cpaway.state";
 // Asked for at every write by the kernel; files that are being written have none.
 constexpr std::string_view kCapability = "security.capability";
 
+// What the kernel of the remote host would say of an xattr of a file that is not there yet.
+// `wanted` is kMayRead or kMayWrite.
+int judge_xattr(std::string_view name, uint8_t access, uint8_t wanted, bool as_root) {
+  if (name.starts_with("user.")) {
+    return (access & wanted) != 0 ? 0 : EACCES;
+  }
+  if (name.starts_with("trusted.") || name.starts_with("security.")) {
+    return wanted == wire::kMayWrite && !as_root ? EPERM : 0;
+  }
+  return name.starts_with("system.posix_acl_") ? 0 : EOPNOTSUPP;
+}
+
+// True where no file at the agent hands down xattrs to it.
+bool has_no_old_version(const Staged& staged) {
+  return staged.is_new || staged.replaces || staged.unlinked;
+}
+
 bool same_version(const wire::Attr& a, const wire::Attr& b) {
   return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime;
 }
@@ -103,21 +120,23 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
   }
   std::optional<Bytes> kept;
   bool none = false;
+  int error = 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
+      error = judge_xattr(name, inode->attr.access, wire::kMayRead, map_.remote_uid() == 0);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
         if (xattr.name == name) {
           kept = xattr.value;
         }
       }
-      none = !kept && (inode->staged->is_new || inode->staged->unlinked);
+      none = !kept && has_no_old_version(*inode->staged);
     }
     none = none || (!kept && name == kCapability && (inode->staged || inode->writer));
   }
-  if (kept || none) {
-    if (none) {
-      reply.error(ENODATA);
+  if (kept || none || error != 0) {
+    if (none || error != 0) {
+      reply.error(error != 0 ? error : ENODATA);
     } else {
       reply_value(reply, *kept, size);
     }
@@ -148,7 +167,7 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
-      is_new = inode->staged->is_new || inode->staged->unlinked;
+      is_new = has_no_old_version(*inode->staged);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
         names.insert(names.end(), xattr.name.begin(), xattr.name.end());
         names.push_back(0);
@@ -188,7 +207,10 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
         {
           const MutexLock lock(inode->mutex);
           staged = inode->staged.has_value();
-          if (staged) {
+          error = staged ? judge_xattr(xattr.name, inode->attr.access, wire::kMayWrite,
+                                       map_.remote_uid() == 0)
+                         : 0;
+          if (staged && error == 0) {
             auto& xattrs = inode->staged->placement.xattrs;
             const auto found =
                 std::find_if(xattrs.begin(), xattrs.end(),
@@ -237,17 +259,21 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
   when_settled(inode, [this, reply, inode, name = std::string(name)](const StagedUse& /*use*/) {
     bool removed = false;
     bool is_new = false;
+    int error = 0;
     {
       const MutexLock lock(inode->mutex);
       if (inode->staged) {
+        error = judge_xattr(name, inode->attr.access, wire::kMayWrite, map_.remote_uid() == 0);
+      }
+      if (inode->staged && error == 0) {
         removed = std::erase_if(inode->staged->placement.xattrs,
                                 [&name](const wire::Xattr& one) { return one.name == name; }) > 0;
-        is_new = inode->staged->is_new;
+        is_new = has_no_old_version(*inode->staged);
       }
     }
-    const auto target = removed || is_new ? std::nullopt : target_of(inode);
+    const auto target = removed || is_new || error != 0 ? std::nullopt : target_of(inode);
     if (!target) {
-      reply.error(removed ? 0 : ENODATA);
+      reply.error(removed || error != 0 ? error : ENODATA);
       return;
     }
     client::call(agent_, wire::RemoveXattr{*target, name},

@@ -136,6 +136,120 @@ TEST_F(Semantics, UnlinkedAndRenamedFilesStayOpen) {
   EXPECT_EQ(read_file(on_remote("b")), "12");
 }
 
+TEST_F(Semantics, WritersFollowTheFileThatAnotherTruncates) {
+  write_remote("f", "old");
+  const UniqueFd writer = open_on_mount("f", O_RDWR);
+  put(writer, "OLD");
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  must("echo new version > " + on_mount("f"));
+  put(writer, "F");
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "newFversion\n");
+  EXPECT_EQ(read_file(on_mount("f")), "newFversion\n");
+}
+
+TEST_F(Semantics, ReadersKeepAnUnlinkedFileThatWasNeverCommitted) {
+  UniqueFd writer = open_on_mount("f", O_WRONLY | O_CREAT);
+  put(writer, "kept");
+  UniqueFd reader = open_on_mount("f", O_RDONLY);
+  ASSERT_EQ(::unlink(on_mount("f").c_str()), 0);
+  writer.reset();
+  char text[8] = {};
+  EXPECT_EQ(::pread(reader.get(), text, sizeof text, 0), 4);
+  struct stat st {};
+  EXPECT_EQ(::fstat(reader.get(), &st), 0);
+  EXPECT_EQ(st.st_size, 4);
+  reader.reset();
+  EXPECT_EQ(remote_names(), std::vector<std::string>{});
+}
+
+TEST_F(Semantics, FilesThatMayOnlyBeWrittenAre) {
+  must("echo old > " + on_mount("f") + " && chmod 200 " + on_mount("f"));
+  must("printf N | dd conv=notrunc status=none of=" + on_mount("f"));
+  EXPECT_EQ(read_file(on_remote("f")), "Nld\n");
+}
+
+TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
+  must("mkdir " + on_mount("d") + " && mkfifo " + on_mount("p"));
+  const UniqueFd directory = open_on_mount("d", O_RDONLY | O_DIRECTORY);
+  const UniqueFd fifo = open_on_mount("p", O_RDWR | O_NONBLOCK);
+  must("rm -r " + on_mount("d") + " " + on_mount("p"));
+  for (const UniqueFd* fd : {&directory, &fifo}) {
+    struct stat st {};
+    EXPECT_EQ(::futimens(fd->get(), nullptr), 0);
+    EXPECT_EQ(::fstat(fd->get(), &st), 0);
+    EXPECT_EQ(st.st_nlink, 0U);
+  }
+}
+
+TEST_F(Semantics, DirectoriesWithANewFileAreNotReplaced) {
+  must("mkdir " + on_mount("a") + " " + on_mount("b"));
+  const UniqueFd fd = open_on_mount("b/f", O_WRONLY | O_CREAT);
+  EXPECT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), -1);
+  EXPECT_EQ(errno, ENOTEMPTY);
+  EXPECT_EQ(::rmdir(on_mount("b").c_str()), -1);
+  EXPECT_EQ(errno, ENOTEMPTY);
+}
+
+TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT, 0444);
+  const auto error_of = [&fd](const char* name) {
+    return ::fsetxattr(fd.get(), name, "v", 1, 0) == 0 ? 0 : errno;
+  };
+  EXPECT_EQ(error_of("nonsense.a"), EOPNOTSUPP);
+  EXPECT_EQ(error_of("trusted.a"), EPERM);
+  EXPECT_EQ(error_of("user.a"), EACCES);
+  ASSERT_EQ(::fchmod(fd.get(), 0644), 0);
+  EXPECT_EQ(error_of("user.a"), 0);
+  EXPECT_EQ(::fremovexattr(fd.get(), "nonsense.a"), -1);
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  ASSERT_EQ(::fsync(fd.get()), 0);
+}
+
+TEST_F(Semantics, DirectoriesAreRenamedWhileFilesInThemAreWritten) {
+  must("mkdir -p " + on_mount("a/deep"));
+  const UniqueFd fd = open_on_mount("a/deep/f", O_WRONLY | O_CREAT);
+  put(fd, "one");
+  ASSERT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), 0);
+  put(fd, "two");
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_EQ(read_file(on_remote("b/deep/f")), "onetwo");
+}
+
+TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
+  const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
+  const auto mtime = [](const std::string& path) {
+    struct stat st {};
+    EXPECT_EQ(::stat(path.c_str(), &st), 0);
+    return st.st_mtime;
+  };
+  UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT);
+  put(fd, "one");
+  ASSERT_EQ(::futimens(fd.get(), past.data()), 0);
+  put(fd, "two");
+  EXPECT_GT(mtime(on_mount("f")), 1000);
+  fd.reset();
+  EXPECT_GT(mtime(on_remote("f")), 1000);
+
+  fd = open_on_mount("f", O_WRONLY | O_TRUNC);
+  put(fd, "one");
+  ASSERT_EQ(::futimens(fd.get(), past.data()), 0);
+  ASSERT_EQ(::ftruncate(fd.get(), 1), 0);
+  fd.reset();
+  EXPECT_GT(mtime(on_remote("f")), 1000);
+}
+
+TEST_F(Semantics, ModesCountWhileAFileIsWritten) {
+  const UniqueFd fd = open_on_mount("f", O_RDWR | O_CREAT | O_EXCL, 0200);
+  EXPECT_EQ(::open(on_mount("f").c_str(), O_RDONLY), -1);
+  EXPECT_EQ(errno, EACCES);
+  EXPECT_EQ(::access(on_mount("f").c_str(), X_OK), -1);
+  ASSERT_EQ(::fchmod(fd.get(), 0500), 0);
+  EXPECT_EQ(::access(on_mount("f").c_str(), R_OK | X_OK), 0);
+  EXPECT_EQ(::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC), -1);
+  EXPECT_EQ(errno, EACCES);
+}
+
 TEST_F(Semantics, ExclusiveCreationDoesNotReplace) {
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT | O_EXCL);
   put(fd, "mine");
