@@ -211,8 +211,7 @@ void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) 
     const MutexLock lock(known->mutex);
     staged = known->staged.has_value();
   }
-  // Whoever holds locks on a file looks for others' (a database's journal) and must not be told
-  // lies.
+  // Who holds locks beside it looks for what others did (a database's journal): the agent is asked.
   if (auto attr = locks_.is_near(parent->id, name) && !staged ? std::nullopt : known_attr(known)) {
     inodes_.add_lookup(known);
     if (!reply.entry(entry_of(*known, *attr))) {

@@ -159,7 +159,7 @@ TEST_F(InPlaceWriterTest, FailureIsReportedOnce) {
   fault::points().damage_block = -1;
   write(0, as_bytes("x"));
   std::promise<void> idle;
-  writer_->when_idle([&idle] { idle.set_value(); });
+  writer_->wait([&idle] { idle.set_value(); });
   idle.get_future().get();
   const Status first = drain();
   ASSERT_FALSE(first);
