@@ -103,6 +103,7 @@ void BasisSet::on_opened(const Owner& owner, const FilePtr& file, Result<wire::A
     return;
   }
   file->answered = true;
+  file->refused = !attr;
   if (!attr) {
     log::debug("basis ", file->path, ": ", attr.error().to_string());
     file->size = 0;
@@ -147,7 +148,7 @@ void BasisSet::ask(const Owner& owner, const FilePtr& file) {
 void BasisSet::on_chunks(const Owner& owner, const FilePtr& file, uint32_t transfer,
                          const Result<Bytes>& packed) {
   file->asking = false;
-  if (!packed && is_lost(packed.error())) {
+  if (!packed && is_lost(packed.error()) && !file->refused) {
     if (transfer == transfer_) {
       lost_();
     } else {

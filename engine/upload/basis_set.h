@@ -77,6 +77,7 @@ class BasisSet {
     bool answered = false;  // it is open at the agent, or is not to be had
     uint64_t size = 0;      // bytes to be known
     uint64_t known = 0;     // up to where chunks are known
+    bool refused = false;   // the agent could not open it
     bool asking = false;    // a list is on its way
     delta::Basis basis;
   };

@@ -216,6 +216,19 @@ TEST_F(Semantics, DirectoriesAreRenamedWhileFilesInThemAreWritten) {
   EXPECT_EQ(read_file(on_remote("b/deep/f")), "onetwo");
 }
 
+// The old version goes before the upload asks for it. What is left over is found at the end.
+TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    must("echo old > " + on_mount(name));
+    const UniqueFd fd = open_on_mount(name, O_WRONLY | O_TRUNC);
+    put(fd, std::string(5000, 'n'));
+    ASSERT_EQ(::unlink(on_mount(name).c_str()), 0);
+    EXPECT_EQ(::pwrite(fd.get(), "end", 3, 200'000), 3);
+  }
+  EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
