@@ -29,12 +29,11 @@ std::shared_ptr<upload::Upload> Vfs::staged_upload(const InodePtr& inode) {
 
 void Vfs::note_change(const InodePtr& inode) {
   const MutexLock lock(inode->mutex);
-  ++inode->change_count;
   if (inode->staged) {
     inode->staged->abandoned = false;
-    inode->attr.mtime = now_time();
-    inode->attr.ctime = inode->attr.mtime;
+    note_new_content(*inode);
   } else {
+    ++inode->change_count;
     inode->attr_deadline_ms = 0;
     inode->sha256.reset();
   }
