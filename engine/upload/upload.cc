@@ -401,6 +401,10 @@ void Upload::on_truncate(uint64_t size, const Done& done) {
   if (!prepared_ && tail_ && tail_start_ == 0 && size <= end) {
     tail_->bytes.resize(size);
     tail_->release_surplus();
+    if (size == 0) {
+      context_.window.remove_holder(this);
+      tail_ = nullptr;  // the next write may begin anywhere
+    }
     done({});
     return;
   }

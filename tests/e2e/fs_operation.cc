@@ -340,7 +340,7 @@ Outcome run_utimens(FsSide& side, const Op& op) {
   Outcome outcome = outcome_of(result);
   struct stat st {};
   if (result == 0 && op.choice % 3 == 1 && times[0].tv_sec != 0 &&
-      ::lstat(side.full(op.path).c_str(), &st) == 0) {
+      ::lstat(side.full(op.path).c_str(), &st) == 0 && !S_ISLNK(st.st_mode)) {
     outcome.data = "atime " + std::to_string(st.st_atim.tv_sec) + "." +
                    std::to_string(st.st_atim.tv_nsec) + " " + text_of(st);
   }
@@ -361,8 +361,8 @@ bool settle(const FsSide& side, const Op& op, bool by_slot) {
   struct stat st {};
   if (by_slot) {
     ::fsync(side.fd(op.slot));
-    // Of a removed directory the agent holds nothing.
-    return ::fstat(side.fd(op.slot), &st) != 0 || !S_ISDIR(st.st_mode) || st.st_nlink > 0;
+    // Of what is not a regular file, and may have been removed, the agent holds nothing.
+    return ::fstat(side.fd(op.slot), &st) != 0 || S_ISREG(st.st_mode);
   }
   return ::stat(side.full(op.path).c_str(), &st) != 0 || !is_open(side, st);
 }

@@ -165,6 +165,18 @@ TEST_F(UploadTest, TruncateUpExtendsWithZeros) {
   }
 }
 
+TEST_F(UploadTest, WritesMayBeginAnywhereAfterATruncationToNothing) {
+  const Bytes data = random_bytes(50'000, 11);
+  const auto upload = start("f");
+  ASSERT_TRUE(write(*upload, 0, as_bytes("gone")));
+  ASSERT_TRUE(truncate(*upload, 0));
+  ASSERT_TRUE(write(*upload, 20'000, data));
+  ASSERT_TRUE(commit(*upload, "f"));
+  Bytes expected(20'000, 0);
+  expected.insert(expected.end(), data.begin(), data.end());
+  EXPECT_EQ(content("f"), expected);
+}
+
 // Everything that programs do to a file, against an array; the seed is in the failure.
 TEST_F(UploadTest, RandomWritesTruncatesAndReadsMatchAnArray) {
   const uint32_t seed = testing::random_seed();
