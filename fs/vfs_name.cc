@@ -78,16 +78,19 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
              reply.error(committed ? os_error(ENOENT, "link") : committed.error());
              return;
            }
-           client::call(agent_, wire::Link{*target, *path},
-                        [this, reply, inode, parent, name](const Result<wire::Attr>& attr) {
-                          forget_attr(inode);
-                          forget_attr(parent);
-                          if (attr) {
-                            reply_entry(reply, parent, name, *attr);
-                          } else {
-                            reply.error(attr.error());
-                          }
-                        });
+           // What is being written in place first: the answer holds the size that the kernel keeps.
+           wait_in_place(inode, [this, reply, inode, parent, name, target = *target, path] {
+             client::call(agent_, wire::Link{target, *path},
+                          [this, reply, inode, parent, name](const Result<wire::Attr>& attr) {
+                            forget_attr(inode);
+                            forget_attr(parent);
+                            if (attr) {
+                              reply_entry(reply, parent, name, *attr);
+                            } else {
+                              reply.error(attr.error());
+                            }
+                          });
+           });
          });
 }
 

@@ -6,6 +6,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "engine/base/fd.h"
@@ -38,6 +40,23 @@ class Semantics : public MountedRemote {
     return st.st_ino;
   }
 };
+
+TEST_F(Semantics, LinksShowTheSizeOfWhatIsBeingWritten) {
+  constexpr off_t kEnd = 3 << 20;
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = on_mount("f" + std::to_string(i));
+    std::ofstream(name) << "x";
+    const UniqueFd fd(::open(name.c_str(), O_WRONLY | O_CLOEXEC));
+    for (off_t at = 0; at < kEnd; at += 1 << 20) {
+      const std::string block(1 << 20, 'b');
+      ASSERT_EQ(::pwrite(fd.get(), block.data(), block.size(), at), 1 << 20);
+    }
+    const std::string other = name + "-link";
+    ASSERT_EQ(::link(name.c_str(), other.c_str()), 0);
+    EXPECT_EQ(std::filesystem::file_size(other), kEnd) << i;
+    EXPECT_EQ(std::filesystem::file_size(name), kEnd) << i;
+  }
+}
 
 TEST_F(Semantics, WritesWithoutTruncationGoInPlace) {
   const std::string file = make_file("f", 5 * kMiB);
