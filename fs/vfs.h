@@ -291,6 +291,7 @@ class Vfs {
       CPAWAY_REQUIRES(stream.mutex);
 
   // ---- xattrs (vfs_xattr.cc)
+  [[nodiscard]] int keep_xattr(Inode& inode, const wire::Xattr& xattr, int flags, bool old_has_it);
   static void reply_value(const Reply& reply, ByteSpan value, size_t size);
   void reply_sha256(const Reply& reply, const InodePtr& inode, size_t size);
   void reply_state(const Reply& reply, const InodePtr& inode, size_t size);

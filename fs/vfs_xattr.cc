@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "fs/vfs.h"
 
@@ -34,6 +35,24 @@ bool has_no_old_version(const Staged& staged) {
 
 bool same_version(const wire::Attr& a, const wire::Attr& b) {
   return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime;
+}
+
+// Both lists, each name of them once.
+Bytes with_names(Bytes list, const Bytes& more) {
+  std::set<std::string_view> listed;
+  const Bytes old = list;
+  for (const Bytes* names : {&old, &more}) {
+    std::string_view left = as_text(*names);
+    while (!left.empty()) {
+      const std::string_view name = left.substr(0, left.find('\0'));
+      left.remove_prefix(std::min(name.size() + 1, left.size()));
+      if (listed.insert(name).second && names == &more) {
+        list.insert(list.end(), name.begin(), name.end());
+        list.push_back(0);
+      }
+    }
+  }
+  return list;
 }
 
 }  // namespace
@@ -180,9 +199,9 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
     return;
   }
   client::call(agent_, wire::ListXattr{*target},
-               [reply, size](const Result<wire::ListXattr::Answer>& answer) {
+               [reply, size, names](const Result<wire::ListXattr::Answer>& answer) {
                  if (answer) {
-                   reply_value(reply, answer->names, size);
+                   reply_value(reply, with_names(answer->names, names), size);
                  } else {
                    reply.error(answer.error());
                  }
@@ -200,51 +219,65 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
     return;
   }
   wire::Xattr xattr{std::string(name), Bytes(value.begin(), value.end())};
-  when_settled(
-      inode, [this, reply, inode, xattr = std::move(xattr), flags](const StagedUse& /*use*/) {
-        bool staged = false;
-        int error = 0;
-        {
-          const MutexLock lock(inode->mutex);
-          staged = inode->staged.has_value();
-          error = staged ? judge_xattr(xattr.name, inode->attr.access, wire::kMayWrite,
-                                       map_.remote_uid() == 0)
-                         : 0;
-          if (staged && error == 0) {
-            auto& xattrs = inode->staged->placement.xattrs;
-            const auto found =
-                std::find_if(xattrs.begin(), xattrs.end(),
-                             [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
-            if (found != xattrs.end() && (flags & XATTR_CREATE) != 0) {
-              error = EEXIST;
-            } else if (found == xattrs.end() && (flags & XATTR_REPLACE) != 0) {
-              error = ENODATA;
-            } else if (found != xattrs.end()) {
-              found->value = xattr.value;
-            } else {
-              xattrs.push_back(xattr);
-            }
-          }
-        }
-        if (staged) {
-          reply.error(error);
-          return;
-        }
-        const auto target = target_of(inode);
-        if (!target) {
-          reply.error(ESTALE);
-          return;
-        }
-        client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
-                     [this, reply, inode](const Result<wire::Empty>& answer) {
-                       forget_attr(inode);  // ctime, and the mode where it was an ACL
-                       if (answer) {
-                         reply.ok();
-                       } else {
-                         reply.error(answer.error());
-                       }
-                     });
-      });
+  when_settled(inode, [this, reply, inode, xattr = std::move(xattr), flags](const StagedUse& use) {
+    bool asks_old = false;
+    {
+      const MutexLock lock(inode->mutex);
+      asks_old = inode->staged && flags != 0 && !has_no_old_version(*inode->staged);
+    }
+    const auto target = !use || asks_old ? target_of(inode) : std::nullopt;
+    if (use && !target) {
+      reply.error(keep_xattr(*inode, xattr, flags, false));
+    } else if (use) {
+      client::call(
+          agent_, wire::GetXattr{*target, xattr.name},
+          [this, reply, inode, xattr, flags, use](const Result<wire::GetXattr::Answer>& old) {
+            reply.error(keep_xattr(*inode, xattr, flags, old.has_value()));
+          });
+    } else if (target) {
+      client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
+                   [this, reply, inode](const Result<wire::Empty>& answer) {
+                     forget_attr(inode);  // ctime, and the mode where it was an ACL
+                     if (answer) {
+                       reply.ok();
+                     } else {
+                       reply.error(answer.error());
+                     }
+                   });
+    } else {
+      reply.error(ESTALE);
+    }
+  });
+}
+
+// For the commit; an errno, or 0. `old_has_it`: the version that hands down its xattrs.
+int Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr, int flags, bool old_has_it) {
+  const MutexLock lock(inode.mutex);
+  if (!inode.staged) {
+    return ESTALE;  // given up meanwhile
+  }
+  if (const int error =
+          judge_xattr(xattr.name, inode.attr.access, wire::kMayWrite, map_.remote_uid() == 0);
+      error != 0) {
+    return error;
+  }
+  auto& xattrs = inode.staged->placement.xattrs;
+  const auto found = std::find_if(xattrs.begin(), xattrs.end(), [&xattr](const wire::Xattr& one) {
+    return one.name == xattr.name;
+  });
+  const bool is_there = old_has_it || found != xattrs.end();
+  if (is_there && (flags & XATTR_CREATE) != 0) {
+    return EEXIST;
+  }
+  if (!is_there && (flags & XATTR_REPLACE) != 0) {
+    return ENODATA;
+  }
+  if (found != xattrs.end()) {
+    found->value = xattr.value;
+  } else {
+    xattrs.push_back(xattr);
+  }
+  return 0;
 }
 
 void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
@@ -271,15 +304,16 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
         is_new = has_no_old_version(*inode->staged);
       }
     }
-    const auto target = removed || is_new || error != 0 ? std::nullopt : target_of(inode);
+    // The old version would hand it down.
+    const auto target = is_new || error != 0 ? std::nullopt : target_of(inode);
     if (!target) {
       reply.error(removed || error != 0 ? error : ENODATA);
       return;
     }
     client::call(agent_, wire::RemoveXattr{*target, name},
-                 [this, reply, inode](const Result<wire::Empty>& answer) {
+                 [this, reply, inode, removed](const Result<wire::Empty>& answer) {
                    forget_attr(inode);
-                   if (answer) {
+                   if (answer || (removed && answer.error().os_errno == ENODATA)) {
                      reply.ok();
                    } else {
                      reply.error(answer.error());

@@ -248,6 +248,23 @@ TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
   EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
 }
 
+TEST_F(Semantics, AttributesOfTheOldVersionCountWhileTheNewOneIsWritten) {
+  must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
+  UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
+  put(fd, "new");
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.a", "2", 1, XATTR_CREATE), -1);
+  EXPECT_EQ(errno, EEXIST);
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.b", "2", 1, XATTR_REPLACE), -1);
+  EXPECT_EQ(errno, ENODATA);
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.a", "2", 1, XATTR_REPLACE), 0);
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.b", "3", 1, XATTR_CREATE), 0);
+  EXPECT_EQ(::flistxattr(fd.get(), nullptr, 0), 14);
+  EXPECT_EQ(::fremovexattr(fd.get(), "user.a"), 0);
+  fd.reset();
+  EXPECT_EQ(shell("getfattr -d --absolute-names " + on_remote("f") + " | grep user").out,
+            "user.b=\"3\"\n");
+}
+
 TEST_F(Semantics, TimesThatWereSetGiveWayToLaterWrites) {
   const std::array<timespec, 2> past{timespec{1000, 0}, timespec{1000, 0}};
   const auto mtime = [](const std::string& path) {
