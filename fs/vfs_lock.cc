@@ -328,14 +328,15 @@ void Vfs::unlock_remote(const LockOwnerPtr& owner, const LockRange& range, Statu
     done({});
     return;
   }
-  drain_in_place(owner->inode, [this, owner, nothing, done = std::move(done)](Status drained) {
-    locks_.record(owner, nothing, 0);
-    client::call(agent_,
-                 wire::Lock{owner->handle, 0, wire::kUnlock, nothing.first, nothing.last, false},
-                 [drained, done](const Result<wire::Lock::Answer>& answer) {
-                   done(answer || !drained ? drained : Status(fail(answer.error())));
-                 });
-  });
+  drain_in_place(
+      owner->inode, [this, owner, nothing, done = std::move(done)](const Status& drained) {
+        locks_.record(owner, nothing, 0);
+        client::call(
+            agent_, wire::Lock{owner->handle, 0, wire::kUnlock, nothing.first, nothing.last, false},
+            [drained, done](const Result<wire::Lock::Answer>& answer) {
+              done(answer || !drained ? drained : Status(fail(answer.error())));
+            });
+      });
 }
 
 void Vfs::test_lock(const Reply& reply, uint64_t handle, const LockRequest& request) {

@@ -130,8 +130,7 @@ Status make_hole(const CopyJob& job) {
   const auto end = static_cast<uint64_t>(st.st_size);
   if (job.offset < end) {
     const uint64_t inside = std::min(job.size, end - job.offset);
-    const auto punched =
-        allocate_in(job.target, wire::kPunchHole | wire::kKeepSize, job.offset, inside);
+    auto punched = allocate_in(job.target, wire::kPunchHole | wire::kKeepSize, job.offset, inside);
     if (!punched && punched.error().os_errno != EOPNOTSUPP) {
       return punched;
     }
