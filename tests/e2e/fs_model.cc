@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,6 +57,7 @@ std::string compare(Outcome is, Outcome expected) {
 }  // namespace
 
 FsModel::FsModel(ModelPlaces places, uint64_t seed) : places_(std::move(places)), random_(seed) {
+  ::signal(SIGPIPE, SIG_IGN);  // of a fifo that nobody reads: EPIPE
   const UniqueFd fd(::open((places_.mount + "/probe").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   CHECK(fd);
   if (::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, 1) != 0 && errno == EOPNOTSUPP) {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -12,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <span>
 #include <sstream>
 #include <thread>
 
@@ -184,6 +187,20 @@ Outcome run_list_slot(FsSide& side, const Op& op) {
   return list_directory(::fcntl(side.fd(op.slot), F_DUPFD_CLOEXEC, 0));
 }
 
+// A page that cannot be read comes as SIGBUS.
+sigjmp_buf page_lost;
+
+Outcome use_map(std::span<uint8_t> bytes, const Op& op, size_t first) {
+  if (op.choice % 2 == 0) {
+    const Bytes content = content_of(op);
+    std::memcpy(bytes.data() + first, content.data(), bytes.size() - first);
+    return outcome_of(op.choice % 4 == 0 ? ::msync(bytes.data(), bytes.size(), MS_SYNC) : 0);
+  }
+  Outcome outcome;
+  outcome.data = digest_of(bytes);
+  return outcome;
+}
+
 // Reads or writes through a shared mapping, at most to the file's end: beyond is SIGBUS.
 Outcome run_mmap(FsSide& side, const Op& op) {
   struct stat st {};
@@ -203,17 +220,16 @@ Outcome run_mmap(FsSide& side, const Op& op) {
   if (map == MAP_FAILED) {
     return {-1, errno, {}};
   }
-  auto* const bytes = static_cast<uint8_t*>(map);
-  Outcome outcome;
-  if (writes) {
-    const Bytes content = content_of(op);
-    if (op.offset < end) {
-      std::memcpy(bytes + (op.offset - start), content.data(), end - op.offset);
-    }
-    outcome = outcome_of(op.choice % 4 == 0 ? ::msync(map, end - start, MS_SYNC) : 0);
-  } else {
-    outcome.data = digest_of(ByteSpan(bytes, end - start));
+  const std::span<uint8_t> bytes(static_cast<uint8_t*>(map), end - start);
+  Outcome outcome{-1, EFAULT, "SIGBUS"};
+  struct sigaction old {};
+  struct sigaction action {};
+  action.sa_handler = [](int /*signal*/) { siglongjmp(page_lost, 1); };
+  ::sigaction(SIGBUS, &action, &old);
+  if (sigsetjmp(page_lost, 1) == 0) {
+    outcome = use_map(bytes, op, std::min(op.offset - start, bytes.size()));
   }
+  ::sigaction(SIGBUS, &old, nullptr);
   ::munmap(map, end - start);
   return outcome;
 }
@@ -355,16 +371,11 @@ std::string xattr_name(uint32_t choice) {
   return kNames[choice % kNames.size()];
 }
 
-// Until its commit a file shows the xattrs that it had before, and the new ones are judged later.
-// False for a path of a file that may be in that state.
-bool settle(const FsSide& side, const Op& op, bool by_slot) {
+// Of open files they are asked by path only, and not at all while they may be unfinished or without
+// a name: the mount judges them by what it knows then.
+bool asks_xattrs(const FsSide& side, const Op& op, bool by_slot) {
   struct stat st {};
-  if (by_slot) {
-    ::fsync(side.fd(op.slot));
-    // Of what is not a regular file, and may have been removed, the agent holds nothing.
-    return ::fstat(side.fd(op.slot), &st) != 0 || S_ISREG(st.st_mode);
-  }
-  return ::stat(side.full(op.path).c_str(), &st) != 0 || !is_open(side, st);
+  return !by_slot && (::stat(side.full(op.path).c_str(), &st) != 0 || !is_open(side, st));
 }
 
 Outcome run_setxattr(FsSide& side, const Op& op) {
@@ -372,7 +383,7 @@ Outcome run_setxattr(FsSide& side, const Op& op) {
   const Bytes value = random_bytes(op.size % 300, op.choice);
   const std::string name = xattr_name(op.choice);
   const int flags = kFlags[op.choice / 8 % 4];
-  if (!settle(side, op, op.choice / 32 % 3 == 0)) {
+  if (!asks_xattrs(side, op, op.choice / 32 % 3 == 0)) {
     return {};
   }
   if (op.choice / 32 % 3 == 0) {
@@ -388,7 +399,7 @@ Outcome run_getxattr(FsSide& side, const Op& op) {
   constexpr std::array<size_t, 4> kSizes{0, 10, 300, 65536};
   Bytes value(kSizes[op.choice / 8 % 4]);
   const std::string name = xattr_name(op.choice);
-  if (!settle(side, op, op.choice / 32 % 2 == 0)) {
+  if (!asks_xattrs(side, op, op.choice / 32 % 2 == 0)) {
     return {};
   }
   const ssize_t size =
@@ -401,7 +412,7 @@ Outcome run_getxattr(FsSide& side, const Op& op) {
 Outcome run_listxattr(FsSide& side, const Op& op) {
   constexpr std::array<size_t, 3> kSizes{0, 10, 65536};
   Bytes names(kSizes[op.choice % 3]);
-  if (!settle(side, op, false)) {
+  if (!asks_xattrs(side, op, false)) {
     return {};
   }
   return outcome_of(
@@ -409,7 +420,7 @@ Outcome run_listxattr(FsSide& side, const Op& op) {
 }
 
 Outcome run_removexattr(FsSide& side, const Op& op) {
-  if (!settle(side, op, op.choice / 8 % 2 == 0)) {
+  if (!asks_xattrs(side, op, op.choice / 8 % 2 == 0)) {
     return {};
   }
   return outcome_of(op.choice / 8 % 2 == 0
