@@ -6,6 +6,7 @@
 #include <random>
 
 #include "engine/base/fault.h"
+#include "engine/wire/names.h"
 #include "tests/engine/upload/upload_fixture.h"
 
 namespace cpaway::upload {
@@ -291,6 +292,9 @@ TEST_F(UploadTest, LostAgentFailsTheUpload) {
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::connection_lost);
   upload->cancel(false);
+  agent_.close();
+  // What had arrived is kept for the next upload; it may be nothing.
+  std::filesystem::remove(path(wire::staging_name_of("f")));
 }
 
 }  // namespace
