@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -15,7 +16,10 @@ namespace cpaway::testing {
 
 TempDir::TempDir() {
   std::string pattern = (std::filesystem::temp_directory_path() / "cpaway-test-XXXXXX").string();
-  CHECK(mkdtemp(pattern.data()) != nullptr);
+  if (mkdtemp(pattern.data()) == nullptr) {
+    std::perror(pattern.c_str());
+    CHECK(!"a temporary directory");
+  }
   CHECK(chmod(pattern.c_str(), 0755) == 0);
   path_ = pattern;
 }
