@@ -190,15 +190,23 @@ Outcome run_list_slot(FsSide& side, const Op& op) {
 // A page that cannot be read comes as SIGBUS.
 sigjmp_buf page_lost;
 
-Outcome use_map(std::span<uint8_t> bytes, const Op& op, size_t first) {
+[[gnu::noinline]] void use_map(std::span<uint8_t> bytes, const Op& op, size_t first, Outcome& out) {
   if (op.choice % 2 == 0) {
     const Bytes content = content_of(op);
     std::memcpy(bytes.data() + first, content.data(), bytes.size() - first);
-    return outcome_of(op.choice % 4 == 0 ? ::msync(bytes.data(), bytes.size(), MS_SYNC) : 0);
+    out = outcome_of(op.choice % 4 == 0 ? ::msync(bytes.data(), bytes.size(), MS_SYNC) : 0);
+  } else {
+    out = {};
+    out.data = digest_of(bytes);
   }
-  Outcome outcome;
-  outcome.data = digest_of(bytes);
-  return outcome;
+}
+
+// Apart from its caller, none of whose variables is to be in use when it returns a second time.
+[[gnu::noinline]] void use_map_or_lose(std::span<uint8_t> bytes, const Op& op, size_t first,
+                                       Outcome& out) {
+  if (sigsetjmp(page_lost, 1) == 0) {
+    use_map(bytes, op, first, out);
+  }
 }
 
 // Reads or writes through a shared mapping, at most to the file's end: beyond is SIGBUS.
@@ -226,9 +234,7 @@ Outcome run_mmap(FsSide& side, const Op& op) {
   struct sigaction action {};
   action.sa_handler = [](int /*signal*/) { siglongjmp(page_lost, 1); };
   ::sigaction(SIGBUS, &action, &old);
-  if (sigsetjmp(page_lost, 1) == 0) {
-    outcome = use_map(bytes, op, std::min(op.offset - start, bytes.size()));
-  }
+  use_map_or_lose(bytes, op, std::min(op.offset - start, bytes.size()), outcome);
   ::sigaction(SIGBUS, &old, nullptr);
   ::munmap(map, end - start);
   return outcome;
