@@ -13,9 +13,12 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "engine/base/clock.h"
 #include "engine/base/strings.h"
 #include "engine/hash/digest.h"
+#include "tools/child_process.h"
 #include "tools/control_socket.h"
+#include "tools/mount_table.h"
 #include "tools/option_values.h"
 
 namespace cpaway::tools {
@@ -26,6 +29,8 @@ constexpr size_t kMaxReadableName = 120;
 constexpr size_t kHashDigits = 8;
 constexpr size_t kMaxRecordSize = 16384;
 constexpr size_t kMaxDaemons = 4096;
+constexpr int64_t kEndingTimeoutMs = 10'000;
+constexpr int64_t kEndingPollMs = 100;
 constexpr const char* kLockName = "lock";
 
 // mkdir -p; what is made is for this user only.
@@ -179,9 +184,25 @@ Result<std::optional<StateDir>> StateDir::try_acquire(const std::string& path) {
   return std::optional(std::move(state));
 }
 
+bool StateDir::wait_for_ending(const std::string& path, int64_t until_ms) {
+  const UniqueFd lock(open(concat(path, "/", kLockName).c_str(), O_RDONLY | O_CLOEXEC));
+  const auto holder = lock ? read_record(lock.get()) : std::nullopt;
+  const auto table = read_mount_table();
+  const int64_t left_ms = until_ms - system_clock().now_ms();
+  if (!holder || !table || find_mount(*table, holder->mountpoint) || left_ms <= 0) {
+    return false;
+  }
+  if (const UniqueFd process = open_pid(holder->pid)) {
+    static_cast<void>(
+        wait_for_exit(process.get(), static_cast<int>(std::min(left_ms, kEndingPollMs))));
+  }
+  return true;
+}
+
 Result<StateDir> StateDir::acquire(const std::string& base, const std::string& name,
                                    const DaemonRecord& record) {
   int removed_count = 0;
+  const int64_t until_ms = system_clock().now_ms() + kEndingTimeoutMs;
   for (int number = 1; number <= kMaxMountsOfOne;) {
     const std::string path = concat(base, "/", name, number == 1 ? "" : concat(".", number));
     auto state = try_acquire(path);
@@ -197,7 +218,9 @@ Result<StateDir> StateDir::acquire(const std::string& base, const std::string& n
       }
       return std::move(**state);
     }
-    ++number;
+    if (!wait_for_ending(path, until_ms)) {
+      ++number;
+    }
   }
   return fail(Errc::limit, concat(kMaxMountsOfOne, " mounts of the same remote directory"));
 }

@@ -39,7 +39,8 @@ struct DaemonRecord {
 // The held state of one mount. Gone with the process; clean() tidies up what others would see.
 class StateDir {
  public:
-  // Makes the directories (mode 0700) and takes the first lock that is free. Errors name the path.
+  // Makes the directories (mode 0700) and takes the first lock that is free; waits for a holder that
+  // was unmounted and has not ended yet, ten seconds at most. Errors name the path.
   [[nodiscard]] static Result<StateDir> acquire(const std::string& base, const std::string& name,
                                                 const DaemonRecord& record);
 
@@ -53,6 +54,9 @@ class StateDir {
   // Nothing where another process holds the directory. Errc::cancelled where it was removed by the
   // one that held it just now.
   [[nodiscard]] static Result<std::optional<StateDir>> try_acquire(const std::string& path);
+  // True where it is worth trying again: who holds the directory has nothing mounted, so it is
+  // about to end (or to mount). It is waited for, a moment.
+  [[nodiscard]] static bool wait_for_ending(const std::string& path, int64_t until_ms);
 
   std::string path_;
   UniqueFd directory_;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,6 +34,19 @@ Result<struct stat> stat_of(int fd) {
 // True where the filesystem, or the pair of them, cannot copy by itself.
 bool cannot_copy(int error) {
   return error == EXDEV || error == EOPNOTSUPP || error == ENOSYS || error == EINVAL;
+}
+
+// False where even all that is free, with what the file has already, is less. A filesystem that
+// finds this out by trying takes the last block from everybody else meanwhile, for as long as the
+// file stays.
+Result<bool> may_have_room(int fd, uint64_t size) {
+  struct statvfs space {};
+  if (::fstatvfs(fd, &space) != 0) {
+    return fail_os(errno, "statvfs");
+  }
+  CPAWAY_ASSIGN(const struct stat st, stat_of(fd));
+  const auto held = static_cast<uint64_t>(st.st_blocks) * 512;  // stat's unit
+  return space.f_blocks == 0 || size <= held || (size - held) / space.f_frsize <= space.f_bfree;
 }
 
 Status copy_by_hand(const CopyJob& job) {
@@ -212,6 +226,12 @@ Status allocate_in(int fd, uint32_t mode, uint64_t offset, uint64_t size) {
   }
   if (offset > INT64_MAX || size > INT64_MAX) {
     return fail_os(EFBIG, "allocate");
+  }
+  if ((mode & wire::kPunchHole) == 0) {
+    CPAWAY_ASSIGN(const bool may, may_have_room(fd, size));
+    if (!may) {
+      return fail_os(ENOSPC, "allocate");
+    }
   }
   int result = 0;
   do {

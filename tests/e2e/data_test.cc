@@ -135,10 +135,17 @@ TEST_F(Data, AllocatesPunchesAndZeroesAsTheRemoteFilesystem) {
   expect_same("f");
   EXPECT_EQ(error_of(::fallocate(fd.get(), FALLOC_FL_COLLAPSE_RANGE, 0, 4096)), EOPNOTSUPP);
   EXPECT_EQ(error_of(::fallocate(fd.get(), 0, INT64_MAX - 5000, 4096)), EFBIG);
+}
+
+// Refused before anything is allocated: else the attempt takes what others need meanwhile.
+TEST_F(Data, AllocatingMoreThanThereIsLeavesTheRoomToOthers) {
+  write_remote("f", "small");
+  const UniqueFd fd = open_on_mount("f", O_RDWR);
   struct statvfs space {};
   ASSERT_EQ(::statvfs(on_remote("").c_str(), &space), 0);
-  const auto too_much = static_cast<off_t>((space.f_bfree + 1000) * space.f_frsize);
+  const auto too_much = static_cast<off_t>((space.f_bfree + 100'000) * space.f_frsize);
   EXPECT_EQ(error_of(::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, too_much)), ENOSPC);
+  EXPECT_LT(on_disk(on_remote("f")), kMiB);
 }
 
 TEST_F(Data, AFileThatIsBeingWrittenIsAllocatedAsAWhole) {

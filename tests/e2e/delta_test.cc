@@ -1,6 +1,8 @@
 // What travels when a file is copied again, and what the remote host sees meanwhile.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -95,7 +97,12 @@ TEST_F(Delta, KilledMvLeavesTheOldFile) {
   copy("cp", file, "f");
   const std::string old = sha256_of_file(on_remote("f"));
   make_file("g", 300 * kMiB);
-  shell("timeout -s KILL 0.2 mv -f " + local("g") + " " + on_mount("f"));
+  const pid_t mv = spawn({"mv", "-f", local("g"), on_mount("f")});
+  EXPECT_TRUE(wait_until([this] { return staged_bytes() > 4 * kMiB; }));
+  ASSERT_EQ(::kill(mv, SIGKILL), 0);
+  int status = 0;
+  ASSERT_EQ(::waitpid(mv, &status, 0), mv);
+  ASSERT_TRUE(WIFSIGNALED(status));
   EXPECT_EQ(sha256_of_file(on_remote("f")), old);
   EXPECT_TRUE(wait_until([&] { return sha256_of_file(on_mount("f")) == old; }));
   discard_checkpoints();

@@ -108,6 +108,24 @@ TEST_F(Fault, FullRemoteDiskIsENOSPC) {
   EXPECT_TRUE(wait_until([this] { return ::umount(on_remote("small").c_str()) == 0; }));
 }
 
+// mv unlinks the old file before it copies the new one.
+TEST_F(Fault, MvToAFullDiskLeavesTheOldFile) {
+  ASSERT_EQ(::mkdir(on_remote("small").c_str(), 0755), 0);
+  ASSERT_EQ(::mount("tmpfs", on_remote("small").c_str(), "tmpfs", 0, "size=8m,mode=777"), 0);
+  mount();
+  must("echo old > " + on_mount("small/f"));
+  const std::string file = make_file("f", 20 * kMiB);
+  const Finished mv = run_command({"mv", "-f", file, on_mount("small/f")});
+  EXPECT_EQ(mv.exit_status, 1);
+  EXPECT_NE(mv.err.find("No space left on device"), std::string::npos) << mv.err;
+  EXPECT_EQ(::access(file.c_str(), F_OK), 0);
+  EXPECT_TRUE(wait_until([this] { return staging_files() == 0; }));
+  EXPECT_EQ(read_file(on_remote("small/f")), "old\n");
+  EXPECT_EQ(read_file(on_mount("small/f")), "old\n");
+  unmount();
+  EXPECT_TRUE(wait_until([this] { return ::umount(on_remote("small").c_str()) == 0; }));
+}
+
 // Whoever looks at the file meanwhile does not take the error away from fsync.
 TEST_F(Fault, WriteInPlaceThatFindsNoRoomFailsAtFsync) {
   ASSERT_EQ(::mkdir(on_remote("small").c_str(), 0755), 0);

@@ -34,30 +34,6 @@ class Interrupt : public MountedRemote {
     ::kill(feeder, SIGKILL);
     ::waitpid(feeder, &status, 0);
   }
-
-  static pid_t spawn(const std::vector<std::string>& argv) {
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      std::vector<char*> words;
-      for (const std::string& word : argv) {
-        words.push_back(const_cast<char*>(word.c_str()));
-      }
-      words.push_back(nullptr);
-      ::execvp(words[0], words.data());
-      ::_exit(127);
-    }
-    return pid;
-  }
-
-  uint64_t staged_bytes() const {
-    for (const std::string& name : remote_names()) {
-      struct stat st {};
-      if (name.starts_with(".cpaway-") && ::stat(on_remote(name).c_str(), &st) == 0) {
-        return static_cast<uint64_t>(st.st_size);
-      }
-    }
-    return 0;
-  }
 };
 
 TEST_F(Interrupt, KilledCopyLeavesTheOldFile) {

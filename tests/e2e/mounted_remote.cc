@@ -133,6 +133,32 @@ int MountedRemote::staging_files() const {
   return count;
 }
 
+uint64_t MountedRemote::staged_bytes() const {
+  uint64_t bytes = 0;
+  for (const std::string& name : remote_names()) {
+    struct stat st {};
+    if (name.starts_with(".cpaway-") && ::stat(on_remote(name).c_str(), &st) == 0) {
+      bytes += static_cast<uint64_t>(st.st_size);
+    }
+  }
+  return bytes;
+}
+
+pid_t MountedRemote::spawn(const std::vector<std::string>& argv) {
+  std::vector<char*> words;
+  for (const std::string& word : argv) {
+    words.push_back(const_cast<char*>(word.c_str()));
+  }
+  words.push_back(nullptr);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::setpgid(0, 0);  // what it starts is ended with it
+    ::execvp(words[0], words.data());
+    ::_exit(127);
+  }
+  return pid;
+}
+
 std::string MountedRemote::sha256_on_mount(const std::string& name) const {
   std::array<char, 128> value{};
   const ssize_t size =

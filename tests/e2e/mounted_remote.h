@@ -53,7 +53,11 @@ class MountedRemote : public ::testing::Test {
   [[nodiscard]] std::string log() const { return read_file(local("log")); }
   [[nodiscard]] std::vector<std::string> remote_names() const;
   [[nodiscard]] int staging_files() const;
+  // The sizes of the staging files in the mounted directory.
+  [[nodiscard]] uint64_t staged_bytes() const;
   [[nodiscard]] std::string sha256_on_mount(const std::string& name) const;
+  // Starts a program in a process group of its own; the test ends it and waits for it.
+  static pid_t spawn(const std::vector<std::string>& argv);
   // `size` bytes of noise in a local file; its path.
   std::string make_file(const std::string& name, size_t size);
 

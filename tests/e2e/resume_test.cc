@@ -29,29 +29,15 @@ class Resume : public MountedRemote {
     }
     MountedRemote::TearDown();
   }
-  static pid_t start(const std::vector<std::string>& words) {
-    std::vector<char*> argv;
-    for (const std::string& word : words) {
-      argv.push_back(const_cast<char*>(word.c_str()));
-    }
-    argv.push_back(nullptr);
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      ::setpgid(0, 0);  // what it starts is ended with it
-      ::execvp(argv[0], argv.data());
-      ::_exit(127);
-    }
-    return pid;
-  }
   // A cp that has got half of the file from a fifo, and waits for more.
   void start_half() {
     must("rm -f " + local("fifo") + " " + local("go") + " && mkfifo " + local("fifo") + " " +
          local("go"));
     feeder_ =
-        start({"bash", "-c",
+        spawn({"bash", "-c",
                "exec 3<> " + local("fifo") + "; head -c 33554432 " + file_ + " >&3; read -r _ < " +
                    local("go") + "; tail -c +33554433 " + file_ + " >&3"});
-    cp_ = start({"cp", "--copy-contents", local("fifo"), on_mount("f")});
+    cp_ = spawn({"cp", "--copy-contents", local("fifo"), on_mount("f")});
   }
   // The same, when the agent has most of that.
   void start_staged_half() {
@@ -78,16 +64,6 @@ class Resume : public MountedRemote {
     for (const pid_t pid : sshd().agents()) {
       ::kill(pid, SIGKILL);
     }
-  }
-  size_t staged_bytes() const {
-    size_t bytes = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(on_remote(""))) {
-      std::error_code gone;
-      if (entry.path().filename().string().starts_with(".cpaway-")) {
-        bytes += std::filesystem::file_size(entry.path(), gone);
-      }
-    }
-    return bytes;
   }
   // The whole file again: most of the first half is not sent.
   void expect_resumed() {

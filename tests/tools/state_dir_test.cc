@@ -3,11 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "tests/support/temp_dir.h"
+#include "tests/support/wait_until.h"
 
 namespace cpaway::tools {
 namespace {
@@ -59,7 +64,7 @@ TEST(StateDir, IsPrivateAndListedWhileHeld) {
 
 TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
   const cpaway::testing::TempDir top;
-  auto first = StateDir::acquire(top.path(), "name", {"s", "/1", 1});
+  auto first = StateDir::acquire(top.path(), "name", {"s", "/proc", 1});  // something is mounted
   auto second = StateDir::acquire(top.path(), "name", {"s", "/2", 2});
   ASSERT_TRUE(first);
   ASSERT_TRUE(second);
@@ -70,6 +75,25 @@ TEST(StateDir, SecondMountOfTheSameTakesTheNextName) {
   auto third = StateDir::acquire(top.path(), "name", {"s", "/3", 3});
   ASSERT_TRUE(third);
   EXPECT_EQ(third->path(), top.path() + "/name");
+}
+
+// Whoever mounts again at once finds what the mount before remembers.
+TEST(StateDir, WaitsForAHolderThatIsUnmountedAlready) {
+  const cpaway::testing::TempDir top;
+  const pid_t holder = fork();
+  if (holder == 0) {
+    const auto state =
+        StateDir::acquire(top.path(), "name", {"s", top.path() + "/not/mounted", getpid()});
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));  // is busy with its end
+    _exit(state ? 0 : 1);
+  }
+  ASSERT_TRUE(cpaway::testing::wait_until([&] { return !running_daemons(top.path()).empty(); }));
+  const auto next = StateDir::acquire(top.path(), "name", {"s", "/2", getpid()});
+  int status = -1;
+  EXPECT_EQ(waitpid(holder, &status, 0), holder);
+  EXPECT_EQ(status, 0);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->path(), top.path() + "/name");
 }
 
 TEST(StateDir, LeavesNothingBehindButWhatOthersKeepThere) {
