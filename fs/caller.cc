@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -89,6 +91,22 @@ bool killed_by_signal(pid_t tid) {
   }
   const uint64_t flags = parse_number(std::string_view(stat).substr(at), 10);
   return (flags & kExiting) != 0 && (flags & kSignaled) != 0;
+}
+
+bool was_killed_by_signal(int pid_fd) {
+  // The first published size of struct pidfd_info; older system headers lack it.
+  struct Info {
+    uint64_t mask = 0;
+    uint64_t cgroup = 0;
+    std::array<uint32_t, 11> ids{};
+    int32_t exit_code = 0;
+  };
+  static_assert(sizeof(Info) == 64);
+  constexpr uint64_t kExitInfo = 8;
+  Info info;
+  info.mask = kExitInfo;
+  return ::ioctl(pid_fd, _IOWR(0xFF, 11, Info), &info) == 0 && (info.mask & kExitInfo) != 0 &&
+         WIFSIGNALED(info.exit_code);
 }
 
 std::string program_name(pid_t tid) {

@@ -14,6 +14,10 @@ namespace cpaway::fs {
 // PF_EXITING (0x4) and PF_SIGNALED (0x400), see include/linux/sched.h.
 [[nodiscard]] bool killed_by_signal(pid_t tid);
 
+// The program behind a pidfd has ended and was reaped: whether a signal had killed it. False, too,
+// before Linux 6.15, which does not tell (PIDFD_GET_INFO, include/uapi/linux/pidfd.h).
+[[nodiscard]] bool was_killed_by_signal(int pid_fd);
+
 // As in /proc/PID/comm: 15 characters at most.
 [[nodiscard]] std::string program_name(pid_t tid);
 

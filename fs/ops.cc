@@ -87,7 +87,8 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) 
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char* name) {
-  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.unlink(reply, parent, name); });
+  const bool copying = vfs_of(req).is_copying(fuse_req_ctx(req)->pid);
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.unlink(reply, parent, name, copying); });
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char* name) {
@@ -133,7 +134,10 @@ void op_write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, size_t size,
 }
 
 void op_flush(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {
-  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.flush(reply, file->fh, file->lock_owner); });
+  const Closing closing = vfs_of(req).begin_closing(file->fh, fuse_req_ctx(req)->pid);
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.flush(reply, file->fh, file->lock_owner, closing);
+  });
 }
 
 void op_release(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file) {

@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "engine/base/clock.h"
+#include "fs/caller.h"
 
 namespace cpaway::fs {
 namespace {
@@ -36,7 +39,9 @@ PendingUnlinks::~PendingUnlinks() {
 void PendingUnlinks::add(PendingUnlink pending) {
   const MutexLock lock(mutex_);
   Key key(pending.parent->id, pending.name);
-  entries_[std::move(key)] = Entry{std::move(pending), system_clock().now_ms() + kDelayMs};
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pending.program, 0)));
+  entries_[std::move(key)] =
+      Entry{std::move(pending), system_clock().now_ms() + kDelayMs, std::move(process)};
   if (!thread_.joinable() && !stopping_) {
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "cpaway-unlink");
@@ -98,6 +103,13 @@ void PendingUnlinks::flush() {
   }
 }
 
+// As long as nobody has reaped it, /proc tells.
+bool PendingUnlinks::was_killed(const Entry& entry) {
+  return killed_by_signal(entry.pending.program) ||
+         (has_ended(entry.pending.program) && entry.process &&
+          was_killed_by_signal(entry.process.get()));
+}
+
 void PendingUnlinks::run() {
   for (;;) {
     {
@@ -109,6 +121,10 @@ void PendingUnlinks::run() {
         return;
       }
       changed_.wait_for_ms(mutex_, kLookMs);
+    }
+    for (const auto& one :
+         take_if([](const Key& /*key*/, const Entry& entry) { return was_killed(entry); })) {
+      give_back_(one);
     }
     const int64_t now_ms = system_clock().now_ms();
     for (const auto& one : take_if([now_ms](const Key& /*key*/, const Entry& entry) {

@@ -2,10 +2,11 @@
 //
 // On the mount the name is gone at once. On the remote host the old version stays until the new one
 // takes its name, so that there is a whole file at every moment, and serves as basis of the delta.
-// Where no new file comes within a second, or the program ends, the unlink is carried out.
+// Where no new file comes within a second, or the program ends, the unlink is carried out; where a
+// signal killed the program meanwhile, it is given back: the old file shows again.
 //
-// Thread-safe; its lock is a leaf. `carry_out` runs on the table's own thread or on that of the
-// call, outside the lock.
+// Thread-safe; its lock is a leaf. `carry_out` and `give_back` run on the table's own thread or on
+// that of the call, outside the lock.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/fd.h"
 #include "engine/base/mutex.h"
 #include "engine/upload/journal.h"
 #include "fs/inode.h"
@@ -33,10 +35,11 @@ struct PendingUnlink {
 
 class PendingUnlinks {
  public:
-  using CarryOut = std::function<void(const PendingUnlink&)>;
+  using Act = std::function<void(const PendingUnlink&)>;
   static constexpr int64_t kDelayMs = 1000;
 
-  explicit PendingUnlinks(CarryOut carry_out) : carry_out_(std::move(carry_out)) {}
+  PendingUnlinks(Act carry_out, Act give_back)
+      : carry_out_(std::move(carry_out)), give_back_(std::move(give_back)) {}
   // Carries out what is left.
   ~PendingUnlinks();
   PendingUnlinks(const PendingUnlinks&) = delete;
@@ -58,12 +61,15 @@ class PendingUnlinks {
   struct Entry {
     PendingUnlink pending;
     int64_t due_ms = 0;  // monotonic
+    UniqueFd process;    // a pidfd; invalid where it cannot be had
   };
   template <class Predicate>
   [[nodiscard]] std::vector<PendingUnlink> take_if(Predicate predicate) CPAWAY_EXCLUDES(mutex_);
+  [[nodiscard]] static bool was_killed(const Entry& entry);
   void run() CPAWAY_EXCLUDES(mutex_);
 
-  const CarryOut carry_out_;
+  const Act carry_out_;
+  const Act give_back_;
   mutable Mutex mutex_;
   CondVar changed_;
   std::map<Key, Entry> entries_ CPAWAY_GUARDED_BY(mutex_);

@@ -20,7 +20,8 @@ Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& jour
       inodes_(hello.root),
       transfers_(journal),
       window_(options.window_size / kBufferOverhead * (kBufferOverhead - 1)),
-      pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); }),
+      pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); },
+                       [this](const PendingUnlink& pending) { give_back(pending); }),
       workers_("cpaway-work", kWorkers) {}
 
 Vfs::~Vfs() = default;

@@ -33,6 +33,15 @@
 
 namespace cpaway::fs {
 
+// How a descriptor is being closed.
+struct Closing {
+  bool killed = false;   // by a program that a signal killed
+  bool copying = false;  // and which is a copying program
+  // False where the program, or the shell that started it, still has it under another number: a
+  // redirection, with nothing written yet.
+  bool last = true;
+};
+
 struct CopyRequest {
   uint64_t source = 0;  // an open file, as handle
   uint64_t source_offset = 0;
@@ -69,12 +78,18 @@ class Vfs {
   void readlink(const Reply& reply, uint64_t id);
   void statfs(const Reply& reply, uint64_t id);
 
+  // What /proc says of a program is asked, and its consequence drawn, before there is a Reply: an
+  // interrupt may answer that at once, and the program be gone, and its last close be here.
+  [[nodiscard]] bool is_copying(pid_t caller) const;
+  [[nodiscard]] Closing begin_closing(uint64_t handle, pid_t caller);
+
   void mknod(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
              uint64_t rdev);
   void mkdir(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode);
   void symlink(const Reply& reply, std::string_view text, uint64_t parent, std::string_view name);
   void link(const Reply& reply, uint64_t id, uint64_t parent, std::string_view name);
-  void unlink(const Reply& reply, uint64_t parent, std::string_view name);
+  // `copying`: is_copying() of the caller.
+  void unlink(const Reply& reply, uint64_t parent, std::string_view name, bool copying);
   void rmdir(const Reply& reply, uint64_t parent, std::string_view name);
   void rename(const Reply& reply, uint64_t from, std::string_view name, uint64_t to,
               std::string_view new_name, unsigned flags);
@@ -82,8 +97,8 @@ class Vfs {
   void create(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
               const fuse_file_info& file);
   void open(const Reply& reply, uint64_t id, const fuse_file_info& file);
-  // `lock_owner` gives up its POSIX locks on the file.
-  void flush(const Reply& reply, uint64_t handle, uint64_t lock_owner);
+  // `lock_owner` gives up its POSIX locks on the file; `closing` is begin_closing()'s.
+  void flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const Closing& closing);
   void fsync(const Reply& reply, uint64_t handle, bool data_only);
   void release(const Reply& reply, uint64_t handle);
   void read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size);
@@ -168,7 +183,7 @@ class Vfs {
   void delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
                     const std::string& name, const wire::Attr& attr);
   void carry_out(const PendingUnlink& pending);
-  [[nodiscard]] bool is_copying(pid_t caller) const;
+  void give_back(const PendingUnlink& pending);
 
   // ---- open files (vfs_open.cc)
   [[nodiscard]] uint32_t next_handle() { return next_handle_++; }
@@ -176,12 +191,18 @@ class Vfs {
   // Registers the open file and answers; takes everything back where the kernel is not interested.
   void reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
                   const fuse_file_info& info);
+  // The same for one that has just emptied a staged file: taken back, nothing of it is committed.
+  void reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>& file,
+                          const fuse_file_info& info);
   [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes);
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                    const StagedUse& use);
   // Of a staged file: a time of change that a program has set is its time no more.
   static void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
+  // A program goes on with a staged file that another may have been killed over. Not one that has
+  // been let go by an interrupt: its own end may have been seen already.
+  static void revive(Inode& inode, const Reply& reply) CPAWAY_REQUIRES(inode.mutex);
   void close_file(const std::shared_ptr<OpenFile>& file);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                   const fuse_file_info& file);
@@ -208,7 +229,7 @@ class Vfs {
   // Null where nothing is staged.
   [[nodiscard]] static std::shared_ptr<upload::Upload> staged_upload(const InodePtr& inode);
   // What is known of the file's attributes and content does not hold any more.
-  static void note_change(const InodePtr& inode);
+  static void note_change(const InodePtr& inode, const Reply& reply);
   // In-place writing's handle at the agent, opened where it is not.
   [[nodiscard]] Result<uint32_t> writer_handle(const InodePtr& inode);
   void seek_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
@@ -230,9 +251,6 @@ class Vfs {
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.
   void abandon(const InodePtr& inode);
   void vanish(const InodePtr& inode);
-  [[nodiscard]] bool killed_while_copying(pid_t caller) const;
-  // False where the flush is of a descriptor that the program, or the shell that started it, still
-  // has under another number: a redirection, with nothing written yet.
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   [[nodiscard]] bool is_committing() const;
@@ -242,7 +260,7 @@ class Vfs {
   // For all others: the failure stays.
   void wait_in_place(const InodePtr& inode, Job done);
 
-  void flush_data(const Reply& reply, const std::shared_ptr<OpenFile>& file, StatusDone done);
+  void flush_data(const std::shared_ptr<OpenFile>& file, const Closing& closing, StatusDone done);
 
   // ---- locks (vfs_lock.cc)
   using OpenFilePtr = std::shared_ptr<OpenFile>;

@@ -44,8 +44,32 @@ void Vfs::end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& 
   }
 }
 
-bool Vfs::killed_while_copying(pid_t caller) const {
-  return is_copying(caller) && killed_by_signal(caller);
+Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
+  const auto file = files_.find(handle);
+  if (!file || !file->writes) {
+    return {};
+  }
+  bool staged = false;
+  bool written = false;
+  {
+    const MutexLock lock(file->inode->mutex);
+    staged = file->inode->staged.has_value();
+    written = staged && file->inode->staged->upload->progress().written > 0;
+  }
+  Closing closing;
+  closing.killed = staged && killed_by_signal(caller);
+  closing.copying = closing.killed && is_copying(caller);
+  if (staged && !closing.copying && file->touched && !written) {
+    closing.last = is_last_close(caller, file->inode);
+  }
+  const MutexLock lock(file->inode->mutex);
+  auto& upload = file->inode->staged;
+  if (upload && closing.copying && !upload->committing) {
+    upload->abandoned = true;
+  } else if (upload && !closing.killed && file->touched && closing.last) {
+    upload->abandoned = false;  // whoever closes it has written to it as well
+  }
+  return closing;
 }
 
 bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
@@ -53,13 +77,13 @@ bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
   return !name || !has_open(caller, inode->shown_ino, name->second);
 }
 
-void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner) {
+void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const Closing& closing) {
   const auto file = find_file(reply, handle);
   if (!file) {
     return;
   }
   const LockKey key{file->inode->id, wire::kPosixLock, lock_owner};
-  flush_data(reply, file, [this, reply, key](const Status& status) {
+  flush_data(file, closing, [this, reply, key](const Status& status) {
     const auto answer = [reply, status] {
       if (status) {
         reply.ok();
@@ -75,34 +99,23 @@ void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner) {
   });
 }
 
-void Vfs::flush_data(const Reply& reply, const std::shared_ptr<OpenFile>& file, StatusDone done) {
+void Vfs::flush_data(const std::shared_ptr<OpenFile>& file, const Closing& closing,
+                     StatusDone done) {
   const InodePtr& inode = file->inode;
   if (!file->writes) {
     done({});
     return;
   }
   bool staged = false;
-  bool written = false;
   {
     const MutexLock lock(inode->mutex);
     staged = inode->staged.has_value();
-    written = staged && inode->staged->upload->progress().written > 0;
   }
   if (!staged) {
     drain_in_place(inode, std::move(done));
     return;
   }
-  if (killed_while_copying(reply.caller())) {
-    {
-      const MutexLock lock(inode->mutex);
-      if (inode->staged && !inode->staged->committing) {
-        inode->staged->abandoned = true;
-      }
-    }
-    done({});
-    return;
-  }
-  if (!file->touched || (!written && !is_last_close(reply.caller(), inode))) {
+  if (closing.copying || !file->touched || !closing.last) {
     done({});
     return;
   }

@@ -16,6 +16,12 @@ void Vfs::note_new_content(Inode& inode) {
   inode.staged->placement.attr.mtime_now = false;
 }
 
+void Vfs::revive(Inode& inode, const Reply& reply) {
+  if (!reply.answered()) {
+    inode.staged->abandoned = false;
+  }
+}
+
 void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data) {
   const auto file = find_file(reply, handle);
   if (!file) {
@@ -51,7 +57,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     if (inode->staged) {
       upload = inode->staged->upload;
       use = use_staged(inode);
-      inode->staged->abandoned = false;
+      revive(*inode, reply);
       note_new_content(*inode);
     } else {
       loses_bits = (inode->attr.mode & (S_ISUID | S_ISGID)) != 0;

@@ -86,6 +86,23 @@ void Vfs::reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
   }
 }
 
+void Vfs::reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>& file,
+                             const fuse_file_info& info) {
+  fuse_file_info out = info;
+  out.fh = files_.add(file);
+  if (reply.open(out)) {
+    return;
+  }
+  {
+    Inode& inode = *file->inode;
+    const MutexLock lock(inode.mutex);
+    if (inode.staged && !inode.staged->committing && inode.open_writers == 1) {
+      inode.staged->abandoned = true;
+    }
+  }
+  close_file(files_.take(out.fh));
+}
+
 // True where the page cache still holds what the file holds.
 bool Vfs::keep_cache(const InodePtr& inode, const wire::Attr& attr) {
   const MutexLock lock(inode->mutex);
@@ -129,7 +146,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     error = access_error(inode->attr, wanted_access(info.flags));
     if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
-      inode->staged->abandoned = false;
+      revive(*inode, reply);
       note_new_content(*inode);
     }
   }
@@ -145,7 +162,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   file->touched = true;
   upload->truncate(0, [this, reply, file, info, use](const Status& status) {
     if (status) {
-      reply_open(reply, file, info);
+      reply_open_emptied(reply, file, info);
     } else {
       close_file(file);
       reply.error(status.error());
@@ -220,7 +237,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   }
   retire_writer(inode);
   transfers_.start(upload, *path);
-  reply_open(reply, file, info);
+  reply_open_emptied(reply, file, info);
 }
 
 // What is open for writing in place is the old version, which the commit replaces: whoever writes

@@ -27,10 +27,10 @@ std::shared_ptr<upload::Upload> Vfs::staged_upload(const InodePtr& inode) {
   return inode->staged ? inode->staged->upload : nullptr;
 }
 
-void Vfs::note_change(const InodePtr& inode) {
+void Vfs::note_change(const InodePtr& inode, const Reply& reply) {
   const MutexLock lock(inode->mutex);
   if (inode->staged) {
-    inode->staged->abandoned = false;
+    revive(*inode, reply);
     note_new_content(*inode);
   } else {
     ++inode->change_count;
@@ -97,7 +97,7 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
   file->touched = true;
   const InodePtr& inode = file->inode;
   when_settled(inode, [this, reply, inode, mode, offset, size](const StagedUse& use) {
-    note_change(inode);
+    note_change(inode, reply);
     if (const auto upload = staged_upload(inode)) {
       upload->allocate(mode, offset, size,
                        [reply, use](const Status& status) { reply_status(reply, status); });
@@ -111,7 +111,7 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
       }
       client::call(agent_, wire::Allocate{*remote, mode, offset, size},
                    [reply, inode](const Result<wire::Empty>& answer) {
-                     note_change(inode);
+                     note_change(inode, reply);
                      reply_status(reply, answer ? Status() : Status(fail(answer.error())));
                    });
     });
@@ -153,7 +153,7 @@ void Vfs::copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file
   const InodePtr& inode = file->inode;
   const uint64_t size = std::min(request.size, wire::kMaxCopySize);
   const auto answer = [reply, inode, use](const Result<uint64_t>& copied) {
-    note_change(inode);
+    note_change(inode, reply);
     if (copied) {
       reply.written(*copied);
     } else {
@@ -166,7 +166,7 @@ void Vfs::copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file
     return;
   }
   file->touched = true;
-  note_change(inode);
+  note_change(inode, reply);
   if (upload) {
     upload->copy(request.offset, source, request.source_offset, size, answer);
     return;

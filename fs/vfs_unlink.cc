@@ -16,7 +16,7 @@ bool Vfs::is_copying(pid_t caller) const {
          options_.copying_programs.end();
 }
 
-void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) {
+void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, bool copying) {
   const InodePtr parent = find_inode(reply, parent_id);
   if (!parent) {
     return;
@@ -26,31 +26,31 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name) 
     unlink_remote(reply, parent, std::string(name), nullptr);
     return;
   }
-  when_settled(inode,
-               [this, reply, parent, inode, name = std::string(name)](const StagedUse& /*use*/) {
-                 bool staged = false;
-                 bool local_only = false;
-                 bool was_read = false;
-                 {
-                   const MutexLock lock(inode->mutex);
-                   was_read = inode->last_reader == reply.caller();
-                   staged = inode->staged.has_value();
-                   if (staged) {
-                     local_only = inode->staged->is_new;
-                     inode->staged->unlinked = true;
-                     inode->attr.nlink = local_only ? 0 : inode->attr.nlink;
-                   }
-                   ++inode->change_count;
-                 }
-                 if (local_only) {
-                   inodes_.remove_name(*parent, name);
-                   reply.ok();
-                 } else if (!staged && !was_read && is_copying(reply.caller())) {
-                   unlink_known(reply, parent, inode, name);
-                 } else {
-                   unlink_remote(reply, parent, name, inode);
-                 }
-               });
+  when_settled(inode, [this, reply, parent, inode, copying,
+                       name = std::string(name)](const StagedUse& /*use*/) {
+    bool staged = false;
+    bool local_only = false;
+    bool was_read = false;
+    {
+      const MutexLock lock(inode->mutex);
+      was_read = inode->last_reader == reply.caller();
+      staged = inode->staged.has_value();
+      if (staged) {
+        local_only = inode->staged->is_new;
+        inode->staged->unlinked = true;
+        inode->attr.nlink = local_only ? 0 : inode->attr.nlink;
+      }
+      ++inode->change_count;
+    }
+    if (local_only) {
+      inodes_.remove_name(*parent, name);
+      reply.ok();
+    } else if (!staged && !was_read && copying) {
+      unlink_known(reply, parent, inode, name);
+    } else {
+      unlink_remote(reply, parent, name, inode);
+    }
+  });
 }
 
 void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
@@ -58,6 +58,9 @@ void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePt
   with_attr(parent, [this, reply, parent, inode, name](const Result<wire::Attr>& parent_attr) {
     with_attr(inode,
               [this, reply, parent, inode, name, parent_attr](const Result<wire::Attr>& attr) {
+                if (reply.answered()) {
+                  return;  // killed meanwhile: the old file stays
+                }
                 if (parent_attr && attr && may_delay(*parent_attr, *attr)) {
                   delay_unlink(reply, parent, inode, name, *attr);
                 } else {
@@ -102,6 +105,11 @@ void Vfs::carry_out(const PendingUnlink& pending) {
                    log::error("unlink ", path, ": ", answer.error().to_string());
                  }
                });
+}
+
+void Vfs::give_back(const PendingUnlink& pending) {
+  forget_attr(pending.parent);
+  notifier_.invalidate_entry(pending.parent->id, pending.name);
 }
 
 void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,

@@ -1,6 +1,7 @@
 // Programs that are killed: a copying one leaves the old file, any other leaves what it wrote.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,14 +37,49 @@ class Interrupt : public MountedRemote {
   }
 };
 
+// Often: the dying program may be gone before the mount has looked at it.
 TEST_F(Interrupt, KilledCopyLeavesTheOldFile) {
-  for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+  const std::vector<int> signals = {SIGINT, SIGTERM, SIGKILL};
+  for (size_t i = 0; i < 30; ++i) {
+    const int signal = signals[i % signals.size()];
     must("echo old > " + on_mount("f"));
     kill_in_the_middle({"cp", local("endless"), on_mount("f"), "--copy-contents"}, signal);
     EXPECT_EQ(read_file(on_remote("f")), "old\n");
     EXPECT_EQ(staging_files(), 1);  // for the next cp
     discard_checkpoints();
     EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
+  }
+}
+
+// mv, killed after it has unlinked the target and before it has created it.
+TEST_F(Interrupt, KilledMvThatHasOnlyUnlinkedLeavesTheOldFile) {
+  for (const bool reaped : {false, true}) {
+    must("echo old > " + on_mount("f"));
+    int unlinked[2];
+    ASSERT_EQ(::pipe(unlinked), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::prctl(PR_SET_NAME, "mv");
+      const char done = ::unlink(on_mount("f").c_str()) == 0 ? 'y' : 'n';
+      static_cast<void>(::write(unlinked[1], &done, 1));
+      ::pause();
+    }
+    char done = 0;
+    EXPECT_EQ(::read(unlinked[0], &done, 1), 1);
+    EXPECT_EQ(done, 'y');
+    ::close(unlinked[0]);
+    ::close(unlinked[1]);
+    EXPECT_NE(::access(on_mount("f").c_str(), F_OK), 0);
+    ::kill(pid, SIGKILL);
+    if (reaped) {
+      ::waitpid(pid, nullptr, 0);
+    }
+    EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
+    EXPECT_EQ(read_file(on_remote("f")), "old\n");
+    if (!reaped) {
+      ::waitpid(pid, nullptr, 0);
+    }
+    must("rm " + on_mount("f"));
   }
 }
 
