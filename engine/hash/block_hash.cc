@@ -1,17 +1,18 @@
-#define XXH_INLINE_ALL
 #include "engine/hash/block_hash.h"
 
-#include <xxhash.h>
+#include "engine/hash/block_hash_avx2.h"
+#include "engine/hash/block_hash_here.h"
 
 namespace cpaway::hash {
 
 BlockHash block_hash(ByteSpan bytes) {
-  XXH128_canonical_t canonical;
-  XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes.data(), bytes.size()));
-  BlockHash out;
-  static_assert(sizeof canonical.digest == sizeof(BlockHash));
-  std::memcpy(out.data(), canonical.digest, out.size());
-  return out;
+#ifdef CPAWAY_HASH_AVX2
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (has_avx2) {
+    return block_hash_avx2(bytes);
+  }
+#endif
+  return block_hash_here(bytes);
 }
 
 }  // namespace cpaway::hash
