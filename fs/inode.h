@@ -49,7 +49,9 @@ struct Staged {
   uint32_t uses = 0;          // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit
   bool unlinked = false;              // nothing to commit to: lives until the last close
-  bool abandoned = false;             // its program was killed: given up at the last close
+  // A large file that a copying program writes: nobody has asked for it in memory here.
+  bool uncached = false;
+  bool abandoned = false;  // its program was killed: given up at the last close
 };
 
 struct Inode {

@@ -33,6 +33,9 @@
 
 namespace cpaway::fs {
 
+// Bytes. A file of this size that a copying program writes does not stay in the page cache.
+inline constexpr uint64_t kLargeFile = 16UL << 20U;
+
 // How a descriptor is being closed.
 struct Closing {
   bool killed = false;   // by a program that a signal killed

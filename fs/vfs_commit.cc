@@ -51,11 +51,14 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   }
   bool staged = false;
   bool written = false;
+  bool large = false;
   {
     const MutexLock lock(file->inode->mutex);
     staged = file->inode->staged.has_value();
     written = staged && file->inode->staged->upload->progress().written > 0;
+    large = staged && file->inode->staged->upload->size() >= kLargeFile;
   }
+  const bool uncached = large && is_copying(caller);
   Closing closing;
   closing.killed = staged && killed_by_signal(caller);
   closing.copying = closing.killed && is_copying(caller);
@@ -64,6 +67,9 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   }
   const MutexLock lock(file->inode->mutex);
   auto& upload = file->inode->staged;
+  if (upload && uncached) {
+    upload->uncached = true;
+  }
   if (upload && closing.copying && !upload->committing) {
     upload->abandoned = true;
   } else if (upload && !closing.killed && file->touched && closing.last) {
@@ -244,7 +250,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   close_remote(old_handle);
   transfers_.finish(*staged.upload, answer);
   if (answer) {
-    notifier_.invalidate_inode(inode->id, false);
+    notifier_.invalidate_inode(inode->id, staged.uncached);
   } else {
     log::warning("not committed: ", answer.error().to_string());
     // A lost connection leaves what has arrived to the next upload.

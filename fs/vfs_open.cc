@@ -219,6 +219,12 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   const auto file = add_open_file(inode, true);
   file->touched = true;
   auto upload = upload::Upload::create(upload_context(), *path, {upload::key_of(attr), {}});
+  // The next version will be about as large. Who only writes cannot map it.
+  fuse_file_info out = info;
+  out.direct_io =
+      (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile && is_copying(reply.caller())
+          ? 1
+          : 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
@@ -228,6 +234,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       inode->attr.mtime = now_time();
       inode->attr.ctime = inode->attr.mtime;
       stage(*inode, upload, false, false);
+      inode->staged->uncached = out.direct_io != 0;
     }
   }
   if (!upload) {
@@ -237,7 +244,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   }
   retire_writer(inode);
   transfers_.start(upload, *path);
-  reply_open_emptied(reply, file, info);
+  reply_open_emptied(reply, file, out);
 }
 
 // What is open for writing in place is the old version, which the commit replaces: whoever writes

@@ -1,6 +1,7 @@
 // What travels when a file is copied again, and what the remote host sees meanwhile.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,6 +107,35 @@ TEST_F(Delta, KilledMvLeavesTheOldFile) {
   EXPECT_EQ(sha256_of_file(on_remote("f")), old);
   EXPECT_TRUE(wait_until([&] { return sha256_of_file(on_mount("f")) == old; }));
   discard_checkpoints();
+}
+
+// Such a file is written past the page cache, in which the old version is.
+TEST_F(Delta, LargeFileIsReadAsItIsWritten) {
+  copy("cp", make_file("old", 20 * kMiB), "f");
+  const std::string name = on_mount("f");
+  const UniqueFd reader(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  static_cast<void>(sha256_of_file(name));
+  ASSERT_EQ(::prctl(PR_SET_NAME, "cp"), 0);
+  UniqueFd fd(::open(name.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  ASSERT_TRUE(fd);
+  std::string expected;
+  for (const char fill : {'a', 'b', 'c'}) {
+    const std::string part(kMiB + 1000, fill);
+    const size_t at = expected.size() / 2;
+    ASSERT_EQ(::pwrite(fd.get(), part.data(), part.size(), static_cast<off_t>(at)),
+              static_cast<ssize_t>(part.size()));
+    expected.resize(std::max(expected.size(), at + part.size()));
+    expected.replace(at, part.size(), part);
+    std::string seen(expected.size() + 1, '?');
+    ASSERT_EQ(::pread(reader.get(), seen.data(), seen.size(), 0),
+              static_cast<ssize_t>(expected.size()));
+    seen.pop_back();
+    EXPECT_TRUE(seen == expected) << "after " << fill;
+  }
+  fd.reset();
+  ASSERT_EQ(::prctl(PR_SET_NAME, "cpaway_e2e_test"), 0);
+  EXPECT_TRUE(read_file(name) == expected);
+  EXPECT_TRUE(read_file(on_remote("f")) == expected);
 }
 
 TEST_F(Delta, UnlinkByMvIsCarriedOutWhereNothingFollows) {
