@@ -27,9 +27,6 @@ namespace cpaway::tools {
 namespace {
 
 constexpr int64_t kCloseTimeoutMs = 5000;
-// Bytes at the top of the heap that stay there: blocks come and go, and each page that comes anew
-// is cleared by the kernel first.
-constexpr int kKeptFree = 32 << 20;
 
 struct Failure {
   Error error;
@@ -82,9 +79,8 @@ Status read_password(MountOptions& options) {
 void set_process_limits() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
-  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
-  mallopt(M_TRIM_THRESHOLD, kKeptFree);
   static_cast<void>(signal(SIGPIPE, SIG_IGN));
 }
 

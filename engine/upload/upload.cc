@@ -17,7 +17,7 @@ constexpr size_t kMaxXattrsInMessage = 128UL << 10U;
 constexpr uint64_t kMaxZerosInMessage = 16UL << 10U;
 constexpr uint64_t kUnknown = UINT64_MAX;
 // A block, what is not cut yet behind it, and one write of the usual 128 KiB.
-constexpr size_t kTailCapacity = kBlockSize + (192UL << 10U);
+constexpr size_t kTailCapacity = kBlockSize + (128UL << 10U);
 constexpr size_t kFirstChunks = 1024;
 
 wire::Frame pack_block(uint32_t transfer, const Extent& block, const hash::BlockHash& hash) {
@@ -100,7 +100,8 @@ void Upload::write(uint64_t offset, ByteSpan data, Done done) {
     });
     return;
   }
-  auto copy = std::make_shared<Bytes>(data.begin(), data.end());
+  auto copy = std::make_shared<Bytes>(context_.window.spare(data.size()));
+  copy->assign(data.begin(), data.end());
   if (!is_far_jump(size_, offset + data.size())) {
     write_near(offset, std::move(copy), std::move(done));
     return;
@@ -155,6 +156,7 @@ void Upload::on_write(uint64_t offset, Bytes data) {
     tail_->bytes = std::move(data);  // as the program wrote it: no second copy
   } else {
     append(offset, data);
+    context_.window.keep(std::move(data));
   }
   if (tail_->bytes.size() >= kBlockSize) {
     static_cast<void>(cut(false));  // what comes meanwhile waits as it does
@@ -169,7 +171,7 @@ void Upload::start_tail(uint64_t offset) {
   tail_ = std::make_shared<WindowBytes>(context_.window);
   tail_start_ = offset;
   if (prepared_) {
-    tail_->bytes.reserve(kTailCapacity);
+    tail_->bytes = context_.window.spare(kTailCapacity);
   }
   context_.window.add_holder(this, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
@@ -272,7 +274,7 @@ void Upload::send_block() {
   const uint64_t offset = std::exchange(tail_start_, tail_start_ + pieces_size_);
   if (block->bytes.size() > pieces_size_) {
     tail_ = std::make_shared<WindowBytes>(context_.window);
-    tail_->bytes.reserve(kTailCapacity);
+    tail_->bytes = context_.window.spare(kTailCapacity);
     block->move_rest(pieces_size_, *tail_);
   } else {
     context_.window.remove_holder(this);

@@ -1,11 +1,20 @@
 #include "engine/upload/window.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "engine/base/check.h"
 
 namespace cpaway::upload {
+
+namespace {
+
+constexpr size_t kLeastSpare = 1UL << 20U;
+constexpr size_t kLargestSpare = 2UL << 20U;
+constexpr size_t kMaxSpare = 3;
+
+}  // namespace
 
 bool Window::acquire(uint64_t size, Granted granted) {
   std::vector<Relieve> relieve;
@@ -69,6 +78,35 @@ void WindowBytes::release_surplus() {
   if (held_ > bytes.size()) {
     window_.release(held_ - bytes.size());
     held_ = bytes.size();
+  }
+}
+
+Bytes Window::spare(size_t capacity) {
+  if (capacity >= kLeastSpare) {
+    const MutexLock lock(mutex_);
+    const auto found = std::find_if(spare_.rbegin(), spare_.rend(), [capacity](const Bytes& bytes) {
+      return bytes.capacity() >= capacity;
+    });
+    if (found != spare_.rend()) {
+      std::swap(*found, spare_.back());
+      Bytes bytes = std::move(spare_.back());
+      spare_.pop_back();
+      return bytes;
+    }
+  }
+  Bytes bytes;
+  bytes.reserve(capacity);
+  return bytes;
+}
+
+void Window::keep(Bytes used) {
+  if (used.capacity() < kLeastSpare || used.capacity() > kLargestSpare) {
+    return;
+  }
+  used.clear();
+  const MutexLock lock(mutex_);
+  if (spare_.size() < kMaxSpare) {
+    spare_.push_back(std::move(used));
   }
 }
 

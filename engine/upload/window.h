@@ -11,6 +11,8 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "engine/base/bytes.h"
 #include "engine/base/mutex.h"
@@ -37,6 +39,11 @@ class Window {
 
   [[nodiscard]] uint64_t used() const CPAWAY_EXCLUDES(mutex_);
 
+  // An empty buffer with room for `capacity` bytes: one that was kept, where there is. A few are,
+  // 1 to 2 MiB each, as blocks are: the kernel clears every page of memory that comes anew.
+  [[nodiscard]] Bytes spare(size_t capacity) CPAWAY_EXCLUDES(mutex_);
+  void keep(Bytes used) CPAWAY_EXCLUDES(mutex_);
+
  private:
   struct Waiter {
     uint64_t size;
@@ -51,13 +58,17 @@ class Window {
   uint64_t used_ CPAWAY_GUARDED_BY(mutex_) = 0;
   std::deque<Waiter> waiters_ CPAWAY_GUARDED_BY(mutex_);
   std::unordered_map<const void*, Relieve> holders_ CPAWAY_GUARDED_BY(mutex_);
+  std::vector<Bytes> spare_ CPAWAY_GUARDED_BY(mutex_);
 };
 
 // Bytes that hold a share of the window, given back when the last owner lets go.
 class WindowBytes {
  public:
   explicit WindowBytes(Window& window) : window_(window) {}
-  ~WindowBytes() { window_.release(held_); }
+  ~WindowBytes() {
+    window_.keep(std::move(bytes));
+    window_.release(held_);
+  }
   WindowBytes(const WindowBytes&) = delete;
   WindowBytes& operator=(const WindowBytes&) = delete;
 

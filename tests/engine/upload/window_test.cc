@@ -55,6 +55,20 @@ TEST(Window, AsksHoldersWhenSomebodyWaits) {
   EXPECT_EQ(asked, 3);
 }
 
+TEST(Window, KeepsAFewBlocksForTheNext) {
+  Window window(100);
+  constexpr size_t kBlock = 1UL << 20U;
+  Bytes block(kBlock, 'x');
+  const uint8_t* memory = block.data();
+  window.keep(std::move(block));
+  window.keep(Bytes(10, 'x'));  // small: not worth it
+  EXPECT_NE(window.spare(2 * kBlock).data(), memory);
+  const Bytes again = window.spare(kBlock);
+  EXPECT_EQ(again.data(), memory);
+  EXPECT_TRUE(again.empty());
+  EXPECT_NE(window.spare(kBlock).data(), memory);
+}
+
 TEST(WindowBytes, GivesBackWhatItHolds) {
   Window window(100);
   ASSERT_TRUE(window.acquire(50, [] {}));
