@@ -312,6 +312,9 @@ class Vfs {
       CPAWAY_REQUIRES(stream.mutex);
 
   // ---- xattrs (vfs_xattr.cc)
+  // The file has no such attribute, by what is known of it.
+  [[nodiscard]] static bool surely_lacks(const Inode& inode, std::string_view name)
+      CPAWAY_REQUIRES(inode.mutex);
   [[nodiscard]] int keep_xattr(Inode& inode, const wire::Xattr& xattr, int flags, bool old_has_it);
   static void reply_value(const Reply& reply, ByteSpan value, size_t size);
   void reply_sha256(const Reply& reply, const InodePtr& inode, size_t size);

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <set>
 
+#include "engine/base/clock.h"
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
@@ -56,6 +57,18 @@ Bytes with_names(Bytes list, const Bytes& more) {
 }
 
 }  // namespace
+
+// Programs that list a directory ask two of each file (ls: security.selinux or capability, and the
+// ACL): the attributes that came with the names say that there are none.
+bool Vfs::surely_lacks(const Inode& inode, std::string_view name) {
+  if (inode.staged || inode.attr_deadline_ms <= system_clock().now_ms() ||
+      (inode.attr.access & wire::kNoXattrs) == 0) {
+    return false;
+  }
+  return name.starts_with("security.") || name.starts_with("trusted.") ||
+         name.starts_with("system.posix_acl_") ||
+         (name.starts_with("user.") && (inode.attr.access & wire::kMayRead) != 0);
+}
 
 void Vfs::reply_value(const Reply& reply, ByteSpan value, size_t size) {
   if (size == 0) {
@@ -151,7 +164,8 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
       }
       none = !kept && has_no_old_version(*inode->staged);
     }
-    none = none || (!kept && name == kCapability && (inode->staged || inode->writer));
+    none = none || (!kept && name == kCapability && (inode->staged || inode->writer)) ||
+           surely_lacks(*inode, name);
   }
   if (kept || none || error != 0) {
     if (none || error != 0) {
@@ -185,6 +199,7 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
   bool is_new = false;
   {
     const MutexLock lock(inode->mutex);
+    is_new = surely_lacks(*inode, "security.");
     if (inode->staged) {
       is_new = has_no_old_version(*inode->staged);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "engine/agent/xattr.h"
+
 namespace cpaway::agent {
 namespace {
 
@@ -124,6 +126,7 @@ Result<wire::Attr> read_attr(const Location& at) {
   }
   wire::Attr attr = attr_of(st);
   attr.access = access_of(at, attr.mode);
+  attr.access |= has_no_xattrs(at) ? wire::kNoXattrs : uint8_t{0};
   return attr;
 }
 

@@ -87,6 +87,14 @@ Result<Bytes> list_xattrs(const Location& at) {
   });
 }
 
+bool has_no_xattrs(const Location& at) {
+  return call(
+             at, [](int fd) { return ::flistxattr(fd, nullptr, 0); },
+             [](const char* path, bool follow) {
+               return (follow ? ::listxattr : ::llistxattr)(path, nullptr, 0);
+             }) == 0;
+}
+
 Status set_xattr(const Location& at, const wire::Xattr& xattr, int flags) {
   CPAWAY_TRY(judge_name(xattr.name));
   const char* name = xattr.name.c_str();

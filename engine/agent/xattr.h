@@ -11,6 +11,8 @@ namespace cpaway::agent {
 [[nodiscard]] Result<Bytes> get_xattr(const Location& at, const std::string& name);
 // Names as listxattr(2) gives them, each with its NUL.
 [[nodiscard]] Result<Bytes> list_xattrs(const Location& at);
+// True where the list is empty; false where it is not, or cannot be had.
+[[nodiscard]] bool has_no_xattrs(const Location& at);
 [[nodiscard]] Status set_xattr(const Location& at, const wire::Xattr& xattr, int flags);
 [[nodiscard]] Status remove_xattr(const Location& at, const std::string& name);
 

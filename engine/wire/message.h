@@ -44,6 +44,8 @@ inline constexpr uint8_t kMayRead = 4;
 inline constexpr uint8_t kMayWrite = 2;
 inline constexpr uint8_t kMayExecute = 1;
 inline constexpr uint8_t kReadOnlyFilesystem = 8;
+// And that its filesystem lists no extended attributes of it, as far as that user may see them.
+inline constexpr uint8_t kNoXattrs = 16;
 
 struct Attr {
   using Self = Attr;

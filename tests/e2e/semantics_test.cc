@@ -400,6 +400,20 @@ TEST_F(Semantics, ExtendedAttributes) {
   EXPECT_EQ(::setxattr(on_mount("f").c_str(), "user.cpaway.sha256", "x", 1, 0), -1);
   EXPECT_EQ(errno, EPERM);
   EXPECT_EQ(::getxattr(on_mount("f").c_str(), "user.b", nullptr, 0), 1);
+  // What is known to have none is not asked about, but for what was set here since.
+  must("echo x > " + on_remote("g") + " && chmod 666 " + on_remote("g"));
+  struct stat st {};
+  ASSERT_EQ(::stat(on_mount("g").c_str(), &st), 0);
+  EXPECT_EQ(::getxattr(on_mount("g").c_str(), "user.c", nullptr, 0), -1);
+  EXPECT_EQ(errno, ENODATA);
+  EXPECT_EQ(::listxattr(on_mount("g").c_str(), nullptr, 0), 0);
+  ASSERT_EQ(::setxattr(on_mount("g").c_str(), "user.c", "xyz", 3, 0), 0);
+  EXPECT_EQ(::getxattr(on_mount("g").c_str(), "user.c", nullptr, 0), 3);
+  EXPECT_EQ(::listxattr(on_mount("g").c_str(), nullptr, 0), 7);
+  // Those of others show after a second at the latest.
+  must("setfattr -n user.d -v 1 " + on_remote("f"));
+  EXPECT_TRUE(
+      wait_until([this] { return ::getxattr(on_mount("f").c_str(), "user.d", nullptr, 0) == 1; }));
 }
 
 TEST_F(Semantics, ToolsWorkUnmodified) {

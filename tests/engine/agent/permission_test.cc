@@ -33,7 +33,8 @@ class PermissionTest : public ::testing::Test {
     ASSERT_EQ(::chmod(dir.file(name).c_str(), mode), 0);
   }
   uint8_t access(const std::string& name) {
-    return client->call(wire::GetAttr{{0, name}}).value().access;
+    return client->call(wire::GetAttr{{0, name}}).value().access &
+           static_cast<uint8_t>(~wire::kNoXattrs);
   }
 
   const TempDir dir;

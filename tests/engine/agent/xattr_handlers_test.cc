@@ -47,6 +47,19 @@ TEST_F(XattrHandlersTest, WorksByPathByHandleAndOnTheRoot) {
   }
 }
 
+TEST_F(XattrHandlersTest, TheAttributesSayWhetherThereAreAny) {
+  const auto has_none = [this](const wire::Target& target) {
+    return (client.call(wire::GetAttr{target}).value().access & wire::kNoXattrs) != 0;
+  };
+  EXPECT_TRUE(has_none({0, "f"}));
+  EXPECT_TRUE(has_none({1, ""}));
+  EXPECT_TRUE(has_none({0, "link"}));
+  ASSERT_TRUE(set({0, "f"}, "user.a", {}));
+  EXPECT_FALSE(has_none({0, "f"}));
+  EXPECT_FALSE(has_none({1, ""}));
+  EXPECT_TRUE(has_none({0, "link"}));  // what it points to is another matter
+}
+
 TEST_F(XattrHandlersTest, NeverReachesThroughALink) {
   ASSERT_TRUE(set({0, "f"}, "user.a", {1}));
   EXPECT_NE(errno_of(client.call(wire::GetXattr{{0, "link"}, "user.a"})), 0);
