@@ -247,6 +247,7 @@ void Vfs::rename_remote(const Reply& reply, const InodePtr& from, const std::str
                    const MutexLock lock(target->mutex);
                    if (target->staged) {
                      target->staged->unlinked = true;
+                     target->staged->upload->set_nameless();
                      target->attr.nlink = 0;
                    }
                  }

@@ -38,6 +38,7 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
       if (staged) {
         local_only = inode->staged->is_new;
         inode->staged->unlinked = true;
+        inode->staged->upload->set_nameless();
         inode->attr.nlink = local_only ? 0 : inode->attr.nlink;
       }
       ++inode->change_count;

@@ -39,8 +39,8 @@ struct DaemonRecord {
 // The held state of one mount. Gone with the process; clean() tidies up what others would see.
 class StateDir {
  public:
-  // Makes the directories (mode 0700) and takes the first lock that is free; waits for a holder that
-  // was unmounted and has not ended yet, ten seconds at most. Errors name the path.
+  // Makes the directories (mode 0700) and takes the first lock that is free; waits for a holder
+  // that was unmounted and has not ended yet, ten seconds at most. Errors name the path.
   [[nodiscard]] static Result<StateDir> acquire(const std::string& base, const std::string& name,
                                                 const DaemonRecord& record);
 

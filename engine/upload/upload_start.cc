@@ -2,6 +2,8 @@
 #include <algorithm>
 
 #include "engine/base/log.h"
+#include "engine/base/random.h"
+#include "engine/base/strings.h"
 #include "engine/delta/chunker.h"
 #include "engine/upload/upload.h"
 #include "engine/wire/names.h"
@@ -28,6 +30,10 @@ void Upload::prepare() {
   const auto self = shared_from_this();
   send_init(transfer_, &Upload::on_init);
   bases_.add_staging();
+  may_move_ = nameless_;
+  if (may_move_) {
+    return;  // nothing is worth copying to it
+  }
   if (hints_.old_version) {
     bases_.add_file(self, path_, hints_.old_version);
   }
@@ -49,6 +55,9 @@ void Upload::send_init(uint32_t transfer, InitDone done) {
 void Upload::on_init(const Result<wire::Init::Answer>& answer) {
   if (!answer && is_lost(answer.error())) {
     recover();
+  } else if (!answer && answer.error().os_errno == ENOENT && move_to_top()) {
+    bases_.move_to(shared_from_this(), transfer_);
+    send_init(transfer_, &Upload::on_init);
   } else if (!answer) {
     fail_with(answer.error());
   } else if (has_own_staging(*answer)) {
@@ -58,6 +67,23 @@ void Upload::on_init(const Result<wire::Init::Answer>& answer) {
     first_init_ = *answer;
     try_init_again();
   }
+}
+
+void Upload::drop_transfer(uint32_t unused) {
+  client::call(
+      context_.agent, wire::Cancel{unused, false}, [](const Result<wire::Empty>& /*answer*/) {},
+      nullptr, client::Priority::bulk);
+}
+
+// True where the staging file may be in the mounted directory, and has not been tried there yet.
+bool Upload::move_to_top() {
+  if (!std::exchange(may_move_, false) || path_.find('/') == std::string::npos) {
+    return false;
+  }
+  constexpr size_t kDigits = 16;
+  path_ = concat("unlinked-", random_hex(kDigits));
+  drop_transfer(std::exchange(transfer_, next_transfer_id()));
+  return true;
 }
 
 // False where the staging file of an earlier upload to this target is in use. The agent of a mount
@@ -89,10 +115,7 @@ void Upload::on_second_init(const Result<wire::Init::Answer>& answer) {
     return;
   }
   const bool is_better = answer && has_own_staging(*answer);
-  const uint32_t unused = is_better ? std::exchange(transfer_, second_transfer_) : second_transfer_;
-  client::call(
-      context_.agent, wire::Cancel{unused, false}, [](const Result<wire::Empty>& /*answer*/) {},
-      nullptr, client::Priority::bulk);
+  drop_transfer(is_better ? std::exchange(transfer_, second_transfer_) : second_transfer_);
   if (!is_better) {
     try_init_again();
     return;

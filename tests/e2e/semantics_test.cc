@@ -248,6 +248,31 @@ TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
   EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
 }
 
+// Their directory may be anywhere, or nowhere, before the first mebibyte is written.
+TEST_F(Semantics, UnlinkedFilesOutliveTheirDirectory) {
+  const std::string content(3U << 20U, 'n');
+  for (const std::string end : {"mv d e", "rmdir d"}) {
+    for (const bool replaces : {false, true}) {
+      must("mkdir " + on_mount("d"));
+      if (replaces) {
+        must("echo old > " + on_mount("d/f"));
+      }
+      const UniqueFd fd = open_on_mount("d/f", O_RDWR | O_CREAT | O_TRUNC);
+      put(fd, "first");
+      ASSERT_EQ(::unlink(on_mount("d/f").c_str()), 0);
+      must("cd " + mountpoint() + " && " + end);
+      EXPECT_EQ(::pwrite(fd.get(), content.data(), content.size(), 0),
+                static_cast<ssize_t>(content.size()))
+          << end;
+      std::string seen(content.size(), '?');
+      EXPECT_EQ(::pread(fd.get(), seen.data(), seen.size(), 0), static_cast<ssize_t>(seen.size()));
+      EXPECT_TRUE(seen == content) << end;
+      must("rm -rf " + on_mount("e"));
+    }
+  }
+  EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
+}
+
 TEST_F(Semantics, AttributesOfTheOldVersionCountWhileTheNewOneIsWritten) {
   must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
   UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
