@@ -9,7 +9,10 @@
 #include <array>
 #include <charconv>
 #include <csignal>
+#include <iterator>
 #include <memory>
+#include <sstream>
+#include <vector>
 
 #include "engine/base/fd.h"
 #include "engine/base/strings.h"
@@ -21,7 +24,9 @@ constexpr uint64_t kExiting = 0x4;     // PF_EXITING
 constexpr uint64_t kSignaled = 0x400;  // PF_SIGNALED
 // A shell in a shell in a script is deep already.
 constexpr int kMaxAncestors = 8;
-constexpr size_t kFlagsField = 6;  // in /proc/PID/stat, counted from the state after the name
+// In /proc/PID/stat, counted from the state after the name.
+constexpr size_t kFlagsField = 6;
+constexpr size_t kExitCodeField = 49;
 
 std::string read_proc(const std::string& path) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -71,26 +76,27 @@ constexpr uint64_t kAsksForEnd =
 // (exec_update_lock): reading it then, with that close waiting for us, would never end. One that is
 // exiting has given up its memory before its files, and status, which waits for nothing, shows
 // that.
-bool killed_by_signal(pid_t tid) {
+ProgramEnd how_it_ends(pid_t tid) {
   const std::string status = tid <= 0 ? std::string() : read_proc(concat("/proc/", tid, "/status"));
   if (status.empty() || !field(status, "VmSize").empty()) {
-    return false;
+    return ProgramEnd::none;
   }
   const std::string stat = read_proc(concat("/proc/", tid, "/stat"));
-  size_t at = stat.rfind(") ");
-  if (at == std::string::npos) {
-    return false;
+  const size_t name_end = stat.rfind(") ");
+  std::istringstream fields(name_end == std::string::npos ? std::string()
+                                                          : stat.substr(name_end + 2));
+  const std::vector<std::string> words{std::istream_iterator<std::string>(fields), {}};
+  if (words.size() <= kExitCodeField) {
+    return ProgramEnd::none;
   }
-  at += 2;
-  for (size_t i = 0; i < kFlagsField; ++i) {
-    at = stat.find(' ', at);
-    if (at == std::string::npos) {
-      return false;
-    }
-    ++at;
+  const uint64_t flags = parse_number(words[kFlagsField], 10);
+  if ((flags & kExiting) == 0) {
+    return ProgramEnd::none;
   }
-  const uint64_t flags = parse_number(std::string_view(stat).substr(at), 10);
-  return (flags & kExiting) != 0 && (flags & kSignaled) != 0;
+  if ((flags & kSignaled) != 0) {
+    return ProgramEnd::killed;
+  }
+  return parse_number(words[kExitCodeField], 10) != 0 ? ProgramEnd::failed : ProgramEnd::none;
 }
 
 bool was_killed_by_signal(int pid_fd) {

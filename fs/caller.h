@@ -10,9 +10,18 @@
 
 namespace cpaway::fs {
 
-// True for a thread that is exiting because a signal killed it: the flags in /proc/PID/stat hold
-// PF_EXITING (0x4) and PF_SIGNALED (0x400), see include/linux/sched.h.
-[[nodiscard]] bool killed_by_signal(pid_t tid);
+enum class ProgramEnd {
+  none,    // it is not exiting, is exiting with status 0, or cannot be seen
+  failed,  // is exiting with another status
+  killed,  // is exiting because a signal killed it
+};
+
+// Of a thread: the flags in /proc/PID/stat hold PF_EXITING (0x4), and PF_SIGNALED (0x400) or not,
+// see include/linux/sched.h; and exit_code, which is shown to whoever may trace the thread.
+[[nodiscard]] ProgramEnd how_it_ends(pid_t tid);
+[[nodiscard]] inline bool killed_by_signal(pid_t tid) {
+  return how_it_ends(tid) == ProgramEnd::killed;
+}
 
 // The program behind a pidfd has ended and was reaped: whether a signal had killed it. False, too,
 // before Linux 6.15, which does not tell (PIDFD_GET_INFO, include/uapi/linux/pidfd.h).

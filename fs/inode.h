@@ -40,6 +40,8 @@ struct OpenFile;
 using StagedUse = std::shared_ptr<const void>;
 
 // A new version that is being written and is not committed yet.
+struct OpenFile;
+
 struct Staged {
   std::shared_ptr<upload::Upload> upload;
   wire::Placement placement;  // what commit will set; its path is filled in then
@@ -52,6 +54,8 @@ struct Staged {
   // A large file that a copying program writes: nobody has asked for it in memory here.
   bool uncached = false;
   bool abandoned = false;  // its program was killed: given up at the last close
+  // The handle that this program had: whoever has it too, and only closes it, does not commit.
+  const OpenFile* abandoned_by = nullptr;
 };
 
 struct Inode {
@@ -64,6 +68,7 @@ struct Inode {
   wire::Attr attr CPAWAY_GUARDED_BY(mutex);
   int64_t attr_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // monotonic; attr is asked for after it
   uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;     // of changes made through this mount
+  int64_t forgotten_ms CPAWAY_GUARDED_BY(mutex) = 0;      // monotonic; when attr last was outdated
   std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);
   std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
   uint32_t open_handles CPAWAY_GUARDED_BY(mutex) = 0;  // all of them

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ struct DirStream {
 
   Mutex mutex;
   std::vector<wire::DirEntry> entries CPAWAY_GUARDED_BY(mutex);  // "." and ".." are the first
+  // When what begins at an index was asked for, monotonic ms.
+  std::map<size_t, int64_t> asked_ms CPAWAY_GUARDED_BY(mutex);
   bool complete CPAWAY_GUARDED_BY(mutex) = false;
   bool restart CPAWAY_GUARDED_BY(mutex) = false;  // rewinddir: the next page is the first again
   // The agent lists from the start again, after a lost connection: entries that are here already

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "engine/base/clock.h"
 #include "fs/caller.h"
@@ -39,7 +40,13 @@ PendingUnlinks::~PendingUnlinks() {
 void PendingUnlinks::add(PendingUnlink pending) {
   const MutexLock lock(mutex_);
   Key key(pending.parent->id, pending.name);
-  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pending.program, 0)));
+  auto process = last_process_.lock();
+  if (!process || last_program_ != pending.program) {
+    process =
+        std::make_shared<UniqueFd>(static_cast<int>(::syscall(SYS_pidfd_open, pending.program, 0)));
+    last_program_ = pending.program;
+    last_process_ = process;
+  }
   entries_[std::move(key)] =
       Entry{std::move(pending), system_clock().now_ms() + kDelayMs, std::move(process)};
   if (!thread_.joinable() && !stopping_) {
@@ -68,46 +75,56 @@ std::optional<PendingUnlink> PendingUnlinks::claim(const Inode& parent, std::str
   return pending;
 }
 
+// Looked at in this order: what has ended between the two looks was killed or not by the second.
 template <class Predicate>
-std::vector<PendingUnlink> PendingUnlinks::take_if(Predicate predicate) {
-  std::vector<PendingUnlink> taken;
-  const MutexLock lock(mutex_);
-  std::erase_if(entries_, [&](auto& one) {
-    const bool take = predicate(one.first, one.second);
-    if (take) {
-      taken.push_back(std::move(one.second.pending));
+void PendingUnlinks::settle_if(Predicate predicate) {
+  struct Fate {
+    bool ended = false;
+    bool killed = false;
+  };
+  std::vector<PendingUnlink> unlinks;
+  std::vector<PendingUnlink> stays;
+  {
+    const MutexLock lock(mutex_);
+    std::map<pid_t, Fate> fates;
+    for (auto one = entries_.begin(); one != entries_.end();) {
+      Entry& entry = one->second;
+      const pid_t program = entry.pending.program;
+      const auto [fate, is_new] = fates.try_emplace(program);
+      if (is_new) {
+        fate->second.ended = has_ended(program);
+        fate->second.killed = killed_by_signal(program) ||
+                              (fate->second.ended && was_killed_by_signal(entry.process->get()));
+      }
+      if (fate->second.killed || predicate(one->first, entry, fate->second.ended)) {
+        (fate->second.killed ? stays : unlinks).push_back(std::move(entry.pending));
+        one = entries_.erase(one);
+      } else {
+        ++one;
+      }
     }
-    return take;
-  });
-  return taken;
+  }
+  for (const PendingUnlink& one : unlinks) {
+    carry_out_(one);
+  }
+  for (const PendingUnlink& one : stays) {
+    give_back_(one);
+  }
 }
 
 void PendingUnlinks::flush(const Inode& parent, std::string_view name) {
   const Key wanted(parent.id, name);
-  for (const auto& one :
-       take_if([&](const Key&key, const Entry& /*entry*/) { return key == wanted; })) {
-    carry_out_(one);
-  }
+  settle_if([&](const Key& key, const Entry& /*entry*/, bool /*ended*/) { return key == wanted; });
 }
 
 void PendingUnlinks::flush(const Inode& parent) {
-  for (const auto& one :
-       take_if([&](const Key&key, const Entry& /*entry*/) { return key.first == parent.id; })) {
-    carry_out_(one);
-  }
+  settle_if([&](const Key& key, const Entry& /*entry*/, bool /*ended*/) {
+    return key.first == parent.id;
+  });
 }
 
 void PendingUnlinks::flush() {
-  for (const auto& one : take_if([](const Key& /*key*/, const Entry& /*entry*/) { return true; })) {
-    carry_out_(one);
-  }
-}
-
-// As long as nobody has reaped it, /proc tells.
-bool PendingUnlinks::was_killed(const Entry& entry) {
-  return killed_by_signal(entry.pending.program) ||
-         (has_ended(entry.pending.program) && entry.process &&
-          was_killed_by_signal(entry.process.get()));
+  settle_if([](const Key& /*key*/, const Entry& /*entry*/, bool /*ended*/) { return true; });
 }
 
 void PendingUnlinks::run() {
@@ -122,16 +139,10 @@ void PendingUnlinks::run() {
       }
       changed_.wait_for_ms(mutex_, kLookMs);
     }
-    for (const auto& one :
-         take_if([](const Key& /*key*/, const Entry& entry) { return was_killed(entry); })) {
-      give_back_(one);
-    }
     const int64_t now_ms = system_clock().now_ms();
-    for (const auto& one : take_if([now_ms](const Key& /*key*/, const Entry& entry) {
-           return entry.due_ms <= now_ms || has_ended(entry.pending.program);
-         })) {
-      carry_out_(one);
-    }
+    settle_if([now_ms](const Key& /*key*/, const Entry& entry, bool ended) {
+      return ended || entry.due_ms <= now_ms;
+    });
   }
 }
 

@@ -13,11 +13,11 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "engine/base/fd.h"
 #include "engine/base/mutex.h"
@@ -60,12 +60,12 @@ class PendingUnlinks {
   using Key = std::pair<uint64_t, std::string>;  // parent's id, name
   struct Entry {
     PendingUnlink pending;
-    int64_t due_ms = 0;  // monotonic
-    UniqueFd process;    // a pidfd; invalid where it cannot be had
+    int64_t due_ms = 0;                 // monotonic
+    std::shared_ptr<UniqueFd> process;  // a pidfd; invalid where it cannot be had
   };
+  // Carries out, or gives back, those for which predicate(key, entry, the program has ended) holds.
   template <class Predicate>
-  [[nodiscard]] std::vector<PendingUnlink> take_if(Predicate predicate) CPAWAY_EXCLUDES(mutex_);
-  [[nodiscard]] static bool was_killed(const Entry& entry);
+  void settle_if(Predicate predicate) CPAWAY_EXCLUDES(mutex_);
   void run() CPAWAY_EXCLUDES(mutex_);
 
   const Act carry_out_;
@@ -73,6 +73,8 @@ class PendingUnlinks {
   mutable Mutex mutex_;
   CondVar changed_;
   std::map<Key, Entry> entries_ CPAWAY_GUARDED_BY(mutex_);
+  pid_t last_program_ CPAWAY_GUARDED_BY(mutex_) = 0;
+  std::weak_ptr<UniqueFd> last_process_ CPAWAY_GUARDED_BY(mutex_);  // its
   bool stopping_ CPAWAY_GUARDED_BY(mutex_) = false;
   std::thread thread_ CPAWAY_GUARDED_BY(mutex_);  // from the first entry on
 };

@@ -21,6 +21,7 @@
 #include "engine/upload/upload.h"
 #include "engine/upload/window.h"
 #include "fs/attr_map.h"
+#include "fs/caller.h"
 #include "fs/handle_table.h"
 #include "fs/inode_table.h"
 #include "fs/lock_table.h"
@@ -38,8 +39,8 @@ inline constexpr uint64_t kLargeFile = 16UL << 20U;
 
 // How a descriptor is being closed.
 struct Closing {
-  bool killed = false;   // by a program that a signal killed
-  bool copying = false;  // and which is a copying program
+  ProgramEnd end = ProgramEnd::none;  // of the program that closes it
+  bool gives_up = false;              // a copying program that did not come to its own end
   // False where the program, or the shell that started it, still has it under another number: a
   // redirection, with nothing written yet.
   bool last = true;
@@ -196,8 +197,10 @@ class Vfs {
                   const fuse_file_info& info);
   // The same for one that has just emptied a staged file: taken back, nothing of it is committed.
   void reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>& file,
-                          const fuse_file_info& info);
+                          const fuse_file_info& info, bool was_abandoned);
   [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes);
+  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file_locked(const InodePtr& inode, bool writes)
+      CPAWAY_REQUIRES(inode->mutex);
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                    const StagedUse& use);
@@ -247,12 +250,17 @@ class Vfs {
   [[nodiscard]] StagedUse use_staged(const InodePtr& inode) CPAWAY_REQUIRES(inode->mutex);
   void end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& upload);
   // Commits what is staged, if anything is and it has a name.
-  void commit(const InodePtr& inode, bool durable, StatusDone done);
+  // With `unused`, only where is_unused() holds for it.
+  void commit(const InodePtr& inode, bool durable, StatusDone done,
+              const upload::Upload* unused = nullptr);
+  [[nodiscard]] static bool is_unused(const Inode& inode, const upload::Upload* staged)
+      CPAWAY_REQUIRES(inode.mutex);
+  static void take_up_again(Staged& staged, const OpenFile* by);
   void start_commit(const InodePtr& inode, bool durable, StatusDone done);
   void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
                      const StatusDone& done);
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.
-  void abandon(const InodePtr& inode);
+  void abandon(const InodePtr& inode, const upload::Upload* unused = nullptr);
   void vanish(const InodePtr& inode);
   [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
@@ -304,8 +312,8 @@ class Vfs {
     size_t used = 0;
     std::vector<uint64_t> counted;  // inodes of which the page counts a lookup
   };
-  [[nodiscard]] InodePtr intern_listed(const DirStream& stream, const wire::DirEntry& entry,
-                                       wire::Attr& shown);
+  [[nodiscard]] InodePtr intern_listed(const DirStream& stream, size_t index, wire::Attr& shown)
+      CPAWAY_REQUIRES(stream.mutex);
   void add_entries(DirStream& stream, std::vector<wire::DirEntry> entries)
       CPAWAY_REQUIRES(stream.mutex);
   void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)

@@ -44,6 +44,14 @@ void Vfs::end_use(const InodePtr& inode, const std::shared_ptr<upload::Upload>& 
   }
 }
 
+// Whoever closes or syncs what it has written wants it committed, whatever became of another
+// program that had the file open. Not through the handle of that program: timeout(1) has dd's.
+void Vfs::take_up_again(Staged& staged, const OpenFile* by) {
+  if (staged.abandoned_by != by) {
+    staged.abandoned = false;
+  }
+}
+
 Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   const auto file = files_.find(handle);
   if (!file || !file->writes) {
@@ -60,9 +68,9 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   }
   const bool uncached = large && is_copying(caller);
   Closing closing;
-  closing.killed = staged && killed_by_signal(caller);
-  closing.copying = closing.killed && is_copying(caller);
-  if (staged && !closing.copying && file->touched && !written) {
+  closing.end = staged ? how_it_ends(caller) : ProgramEnd::none;
+  closing.gives_up = closing.end != ProgramEnd::none && is_copying(caller) && file->touched;
+  if (staged && !closing.gives_up && file->touched && !written) {
     closing.last = is_last_close(caller, file->inode);
   }
   const MutexLock lock(file->inode->mutex);
@@ -70,10 +78,11 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   if (upload && uncached) {
     upload->uncached = true;
   }
-  if (upload && closing.copying && !upload->committing) {
+  if (upload && closing.gives_up && !upload->committing) {
     upload->abandoned = true;
-  } else if (upload && !closing.killed && file->touched && closing.last) {
-    upload->abandoned = false;  // whoever closes it has written to it as well
+    upload->abandoned_by = file.get();
+  } else if (upload && closing.end != ProgramEnd::killed && file->touched && closing.last) {
+    take_up_again(*upload, file.get());
   }
   return closing;
 }
@@ -121,7 +130,7 @@ void Vfs::flush_data(const std::shared_ptr<OpenFile>& file, const Closing& closi
     drain_in_place(inode, std::move(done));
     return;
   }
-  if (closing.copying || !file->touched || !closing.last) {
+  if (closing.gives_up || !file->touched || !closing.last) {
     done({});
     return;
   }
@@ -139,6 +148,9 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
   {
     const MutexLock lock(inode->mutex);
     staged = inode->staged && !inode->staged->unlinked;
+    if (staged && file->touched) {
+      take_up_again(*inode->staged, file.get());
+    }
   }
   if (staged) {
     commit(inode, true, [reply](const Status& status) {
@@ -171,10 +183,15 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
   });
 }
 
-void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done) {
+void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done,
+                 const upload::Upload* unused) {
   bool staged = false;
   {
     const MutexLock lock(inode->mutex);
+    if (unused != nullptr && !is_unused(*inode, unused)) {
+      done({});
+      return;
+    }
     if (inode->staged && inode->staged->committing) {
       inode->after_commit.emplace_back(
           [this, inode, durable, done = std::move(done)] { commit(inode, durable, done); });
@@ -269,11 +286,12 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   drained_.notify_all();
 }
 
-void Vfs::abandon(const InodePtr& inode) {
+void Vfs::abandon(const InodePtr& inode, const upload::Upload* unused) {
   std::optional<Staged> staged;
   {
     const MutexLock lock(inode->mutex);
-    if (!inode->staged || inode->staged->committing) {
+    if (!inode->staged || inode->staged->committing ||
+        (unused != nullptr && !is_unused(*inode, unused))) {
       return;
     }
     staged.swap(inode->staged);
@@ -297,27 +315,38 @@ void Vfs::vanish(const InodePtr& inode) {
   }
 }
 
+// True while this upload is what is staged and nobody has the file open for writing: another
+// program may open it at any moment.
+bool Vfs::is_unused(const Inode& inode, const upload::Upload* staged) {
+  return inode.staged && inode.staged->upload.get() == staged && inode.open_writers == 0;
+}
+
 // After the last close of a handle that could write.
 void Vfs::end_writing(const InodePtr& inode) {
   bool give_up = false;
-  bool staged = false;
+  std::shared_ptr<upload::Upload> staged;
   std::shared_ptr<upload::InPlaceWriter> writer;
   {
     const MutexLock lock(inode->mutex);
     // Without a name it is kept for those that still read it.
-    staged = inode->staged && !inode->staged->unlinked;
-    give_up = staged && inode->staged->abandoned;
+    if (inode->staged && !inode->staged->unlinked && inode->open_writers == 0) {
+      staged = inode->staged->upload;
+      give_up = inode->staged->abandoned;
+    }
     writer = inode->writer;
   }
   if (give_up) {
-    abandon(inode);
+    abandon(inode, staged.get());
   } else if (staged) {
     // No flush took it: the last descriptor went without close(2), or after a redirection.
-    commit(inode, false, [](const Status& status) {
-      if (!status) {
-        log::error("lost after its last close: ", status.error().to_string());
-      }
-    });
+    commit(
+        inode, false,
+        [](const Status& status) {
+          if (!status) {
+            log::error("lost after its last close: ", status.error().to_string());
+          }
+        },
+        staged.get());
   }
   if (writer) {
     writer->drain([this, inode, writer](const Status& status) {

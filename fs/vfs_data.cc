@@ -59,6 +59,8 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
       use = use_staged(inode);
       revive(*inode, reply);
       note_new_content(*inode);
+    } else if (reply.answered()) {
+      return;  // the program is gone, and what it had staged given up: not into the old file
     } else {
       loses_bits = (inode->attr.mode & (S_ISUID | S_ISGID)) != 0;
       inode->attr_deadline_ms = 0;
@@ -69,7 +71,16 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     notifier_.invalidate_inode(inode->id, false);
   }
   if (upload) {
-    upload->write(offset, data, [answer, use](const Status& status) { answer(status); });
+    upload->write(offset, data, [answer, use, inode](const Status& status) {
+      {
+        // Without the page lock a reader may have cached the old bytes under the new time.
+        const MutexLock lock(inode->mutex);
+        if (inode->staged && inode->staged->uncached) {
+          note_new_content(*inode);
+        }
+      }
+      answer(status);
+    });
     return;
   }
   const auto writer = in_place_writer(inode);

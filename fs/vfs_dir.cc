@@ -58,6 +58,7 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
       // From the start, or rewinddir: what is there now.
       stream->restart = !stream->entries.empty();
       stream->entries.clear();
+      stream->asked_ms.clear();
       stream->complete = false;
       for (const char* name : {".", ".."}) {
         wire::DirEntry& entry = stream->entries.emplace_back();
@@ -84,7 +85,8 @@ void Vfs::fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& strea
     restart = std::exchange(stream->restart, false);
   }
   client::call(agent_, wire::ReadDir{stream->remote_handle, restart},
-               [this, reply, stream, offset, size, plus](Result<wire::ReadDir::Answer> answer) {
+               [this, reply, stream, offset, size, plus,
+                asked_ms = system_clock().now_ms()](Result<wire::ReadDir::Answer> answer) {
                  if (!answer) {
                    reply.error(answer.error());
                    return;
@@ -92,6 +94,7 @@ void Vfs::fetch_page(const Reply& reply, const std::shared_ptr<DirStream>& strea
                  bool more = false;
                  {
                    const MutexLock lock(stream->mutex);
+                   stream->asked_ms[stream->entries.size()] = asked_ms;
                    add_entries(*stream, std::move(answer->entries));
                    stream->complete = answer->end;
                    if (stream->complete) {
@@ -149,20 +152,22 @@ void Vfs::add_staged_entries(DirStream& stream) {
 
 // The inode of a listed name, with one lookup counted, and what to show of it. Null where the name
 // was staged when it was listed and is not any more.
-InodePtr Vfs::intern_listed(const DirStream& stream, const wire::DirEntry& entry,
-                            wire::Attr& shown) {
+InodePtr Vfs::intern_listed(const DirStream& stream, size_t index, wire::Attr& shown) {
+  const wire::DirEntry& entry = stream.entries[index];
+  const auto behind = stream.asked_ms.upper_bound(index);
+  const int64_t asked_ms = behind == stream.asked_ms.begin() ? 0 : std::prev(behind)->second;
   InodePtr inode = inodes_.find(*stream.inode, entry.name);
   std::optional<wire::Attr> known = inode ? known_attr(inode) : std::nullopt;
   if (known) {
     inodes_.add_lookup(inode);
-  } else if (entry.attr.nlink == 0) {
+  } else if (entry.attr.nlink == 0 || system_clock().now_ms() - asked_ms >= kCacheMs) {
     return nullptr;
   } else {
     uint64_t change_count = 0;
     if (inode) {
       const MutexLock lock(inode->mutex);
-      if (inode->open_writers > 0) {
-        return nullptr;  // written to since it was listed: the kernel looks it up
+      if (inode->open_writers > 0 || inode->forgotten_ms >= asked_ms) {
+        return nullptr;  // changed since it was listed: the kernel looks it up
       }
       change_count = inode->change_count;
     }
@@ -195,7 +200,7 @@ void Vfs::fill_page(Page& page, const DirStream& stream, uint64_t offset, bool p
       fuse_add_direntry(kNoRequest, room.data(), room.size(), name, &param.attr, next);
     } else {
       wire::Attr shown;
-      if (const InodePtr inode = i < 2 ? nullptr : intern_listed(stream, entry, shown)) {
+      if (const InodePtr inode = i < 2 ? nullptr : intern_listed(stream, i, shown)) {
         param = entry_of(*inode, shown);
         page.counted.push_back(inode->id);
       }

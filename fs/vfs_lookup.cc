@@ -143,6 +143,7 @@ void Vfs::remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t 
 void Vfs::forget_attr(const InodePtr& inode) {
   const MutexLock lock(inode->mutex);
   inode->attr_deadline_ms = 0;
+  inode->forgotten_ms = system_clock().now_ms();
   ++inode->change_count;
 }
 
@@ -325,7 +326,7 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
     }
     if (local) {
       setattr_staged(reply, inode, change, use);
-    } else {
+    } else if (!reply.answered()) {  // else it may have been meant for what was given up
       setattr_remote(reply, inode, change);
     }
   });
@@ -348,7 +349,9 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
     }
   }
   if (!upload) {  // given up meanwhile
-    setattr_remote(reply, inode, change);
+    if (!reply.answered()) {
+      setattr_remote(reply, inode, change);
+    }
     return;
   }
   if (!change.size) {

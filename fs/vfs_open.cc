@@ -68,8 +68,12 @@ std::shared_ptr<OpenFile> Vfs::find_file(const Reply& reply, uint64_t handle) {
 }
 
 std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes) {
-  auto file = std::make_shared<OpenFile>(inode, writes);
   const MutexLock lock(inode->mutex);
+  return add_open_file_locked(inode, writes);
+}
+
+std::shared_ptr<OpenFile> Vfs::add_open_file_locked(const InodePtr& inode, bool writes) {
+  auto file = std::make_shared<OpenFile>(inode, writes);
   std::erase_if(inode->open_files, [](const auto& weak) { return weak.expired(); });
   inode->open_files.push_back(file);
   ++inode->open_handles;
@@ -87,7 +91,7 @@ void Vfs::reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
 }
 
 void Vfs::reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>& file,
-                             const fuse_file_info& info) {
+                             const fuse_file_info& info, bool was_abandoned) {
   fuse_file_info out = info;
   out.fh = files_.add(file);
   if (reply.open(out)) {
@@ -96,7 +100,7 @@ void Vfs::reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>
   {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
-    if (inode.staged && !inode.staged->committing && inode.open_writers == 1) {
+    if (inode.staged && !inode.staged->committing && (was_abandoned || inode.open_writers == 1)) {
       inode.staged->abandoned = true;
     }
   }
@@ -140,12 +144,14 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
 void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                       const StagedUse& use) {
   std::shared_ptr<upload::Upload> upload;
+  bool was_abandoned = false;
   int error = 0;
   {
     const MutexLock lock(inode->mutex);
     error = access_error(inode->attr, wanted_access(info.flags));
     if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
+      was_abandoned = inode->staged->abandoned;
       revive(*inode, reply);
       note_new_content(*inode);
     }
@@ -160,9 +166,9 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     return;
   }
   file->touched = true;
-  upload->truncate(0, [this, reply, file, info, use](const Status& status) {
+  upload->truncate(0, [this, reply, file, info, use, was_abandoned](const Status& status) {
     if (status) {
-      reply_open_emptied(reply, file, info);
+      reply_open_emptied(reply, file, info, was_abandoned);
     } else {
       close_file(file);
       reply.error(status.error());
@@ -216,15 +222,12 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
     open_writing(reply, inode, attr, info, true);
     return;
   }
-  const auto file = add_open_file(inode, true);
-  file->touched = true;
   auto upload = upload::Upload::create(upload_context(), *path, {upload::key_of(attr), {}});
   // The next version will be about as large. Who only writes cannot map it.
   fuse_file_info out = info;
-  out.direct_io =
-      (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile && is_copying(reply.caller())
-          ? 1
-          : 0;
+  const bool direct =
+      (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile && is_copying(reply.caller());
+  std::shared_ptr<OpenFile> file;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
@@ -234,17 +237,20 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       inode->attr.mtime = now_time();
       inode->attr.ctime = inode->attr.mtime;
       stage(*inode, upload, false, false);
-      inode->staged->uncached = out.direct_io != 0;
+      file = add_open_file_locked(inode, true);
+      file->touched = true;
+      // Others that have it open may have it mapped.
+      inode->staged->uncached = direct && inode->open_handles == 1;
+      out.direct_io = inode->staged->uncached ? 1 : 0;
     }
   }
   if (!upload) {
-    close_file(file);
     open(reply, inode->id, info);
     return;
   }
   retire_writer(inode);
   transfers_.start(upload, *path);
-  reply_open_emptied(reply, file, out);
+  reply_open_emptied(reply, file, out, false);
 }
 
 // What is open for writing in place is the old version, which the commit replaces: whoever writes

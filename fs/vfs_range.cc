@@ -103,6 +103,9 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
                        [reply, use](const Status& status) { reply_status(reply, status); });
       return;
     }
+    if (reply.answered()) {
+      return;
+    }
     wait_in_place(inode, [this, reply, inode, mode, offset, size] {
       const auto remote = writer_handle(inode);
       if (!remote) {
@@ -161,6 +164,9 @@ void Vfs::copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file
     }
   };
   const auto upload = staged_upload(inode);
+  if (!upload && reply.answered()) {
+    return;  // its program is gone, and what it had staged given up: not into the old file
+  }
   if (upload && size <= kSmallCopy) {
     reply.error(EXDEV);
     return;

@@ -16,6 +16,7 @@ constexpr std::string_view kSha256Name = "user.cpaway.sha256";
 constexpr std::string_view kStateName = "user.cpaway.state";
 // Asked for at every write by the kernel; files that are being written have none.
 constexpr std::string_view kCapability = "security.capability";
+constexpr std::string_view kSelinux = "security.selinux";
 
 // What the kernel of the remote host would say of an xattr of a file that is not there yet.
 // `wanted` is kMayRead or kMayWrite.
@@ -59,15 +60,14 @@ Bytes with_names(Bytes list, const Bytes& more) {
 }  // namespace
 
 // Programs that list a directory ask two of each file (ls: security.selinux or capability, and the
-// ACL): the attributes that came with the names say that there are none.
+// ACL): the attributes that came with the names say that there are none. Of other names there may
+// be some that no list has.
 bool Vfs::surely_lacks(const Inode& inode, std::string_view name) {
   if (inode.staged || inode.attr_deadline_ms <= system_clock().now_ms() ||
       (inode.attr.access & wire::kNoXattrs) == 0) {
     return false;
   }
-  return name.starts_with("security.") || name.starts_with("trusted.") ||
-         name.starts_with("system.posix_acl_") ||
-         (name.starts_with("user.") && (inode.attr.access & wire::kMayRead) != 0);
+  return name == kCapability || name == kSelinux || name.starts_with("system.posix_acl_");
 }
 
 void Vfs::reply_value(const Reply& reply, ByteSpan value, size_t size) {
@@ -199,7 +199,7 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
   bool is_new = false;
   {
     const MutexLock lock(inode->mutex);
-    is_new = surely_lacks(*inode, "security.");
+    is_new = surely_lacks(*inode, kCapability);
     if (inode->staged) {
       is_new = has_no_old_version(*inode->staged);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {

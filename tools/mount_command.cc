@@ -79,6 +79,11 @@ Status read_password(MountOptions& options) {
 void set_process_limits() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_CORE, &none);
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   static_cast<void>(signal(SIGPIPE, SIG_IGN));

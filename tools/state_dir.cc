@@ -131,6 +131,15 @@ std::optional<RunningDaemon> open_running(int base, const char* name) {
   return RunningDaemon{std::move(*record), std::move(directory)};
 }
 
+// False where it cannot be seen, too.
+bool sees_our_mounts(pid_t pid) {
+  struct stat ours {};
+  struct stat theirs {};
+  return stat("/proc/self/ns/mnt", &ours) == 0 &&
+         stat(concat("/proc/", pid, "/ns/mnt").c_str(), &theirs) == 0 &&
+         ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+}
+
 }  // namespace
 
 std::string state_base(std::string_view chosen) {
@@ -189,7 +198,8 @@ bool StateDir::wait_for_ending(const std::string& path, int64_t until_ms) {
   const auto holder = lock ? read_record(lock.get()) : std::nullopt;
   const auto table = read_mount_table();
   const int64_t left_ms = until_ms - system_clock().now_ms();
-  if (!holder || !table || find_mount(*table, holder->mountpoint) || left_ms <= 0) {
+  if (!holder || !table || find_mount(*table, holder->mountpoint) || left_ms <= 0 ||
+      !sees_our_mounts(holder->pid)) {
     return false;
   }
   if (const UniqueFd process = open_pid(holder->pid)) {

@@ -46,7 +46,8 @@ Result<bool> may_have_room(int fd, uint64_t size) {
   }
   CPAWAY_ASSIGN(const struct stat st, stat_of(fd));
   const auto held = static_cast<uint64_t>(st.st_blocks) * 512;  // stat's unit
-  return space.f_blocks == 0 || size <= held || (size - held) / space.f_frsize <= space.f_bfree;
+  return space.f_blocks == 0 || space.f_frsize == 0 || size <= held ||
+         (size - held) / space.f_frsize <= space.f_bfree;
 }
 
 Status copy_by_hand(const CopyJob& job) {

@@ -96,8 +96,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // with `keep` left for the next upload to the same target.
   void cancel(bool keep);
 
-  // The file has no name any more, so that its staging file may be anywhere: where the directory of
-  // its path is not there, it is put into the mounted one. Any thread.
+  // The file has no name any more. Its staging file, where there is none yet, is put into the
+  // mounted directory, since its own may be renamed or removed. Any thread.
   void set_nameless() { nameless_ = true; }
 
   // Any thread. As the program sees the file, writes in progress included.
@@ -166,7 +166,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   [[nodiscard]] bool has_own_staging(const wire::Init::Answer& answer) const;
   void try_init_again();
   void on_second_init(const Result<wire::Init::Answer>& answer);
-  [[nodiscard]] bool move_to_top();
+  [[nodiscard]] bool move_back();
   void drop_transfer(uint32_t unused);
   void on_init(const Result<wire::Init::Answer>& answer);
   void initialise(const wire::Init::Answer& answer);
@@ -197,7 +197,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void run_queued();
 
   const Context context_;
-  std::string path_;  // on the strand
+  std::string path_;        // on the strand
+  std::string named_path_;  // what it was, while a nameless file is tried to be put elsewhere
   const Strand strand_;
 
   std::atomic<uint64_t> size_{0};
@@ -221,7 +222,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
   uint64_t pieces_size_ = 0;          // bytes
   bool prepared_ = false;             // init was sent
   bool initialised_ = false;          // and answered
-  bool may_move_ = false;             // without a name when init was sent
   bool similar_asked_ = false;
   int waits_for_staging_ = 0;  // how often init found the staging file in use
   wire::Init::Answer first_init_;

@@ -16,6 +16,7 @@ constexpr size_t kMaxSimilar = 2;
 // Three seconds in all.
 constexpr int kMaxWaitsForStaging = 30;
 constexpr int64_t kWaitForStagingMs = 100;
+constexpr size_t kRandomDigits = 16;
 
 }  // namespace
 
@@ -28,10 +29,12 @@ uint32_t Upload::next_transfer_id() {
 void Upload::prepare() {
   prepared_ = true;
   const auto self = shared_from_this();
+  if (nameless_) {
+    named_path_ = std::exchange(path_, concat("unlinked-", random_hex(kRandomDigits)));
+  }
   send_init(transfer_, &Upload::on_init);
   bases_.add_staging();
-  may_move_ = nameless_;
-  if (may_move_) {
+  if (!named_path_.empty()) {
     return;  // nothing is worth copying to it
   }
   if (hints_.old_version) {
@@ -55,7 +58,7 @@ void Upload::send_init(uint32_t transfer, InitDone done) {
 void Upload::on_init(const Result<wire::Init::Answer>& answer) {
   if (!answer && is_lost(answer.error())) {
     recover();
-  } else if (!answer && answer.error().os_errno == ENOENT && move_to_top()) {
+  } else if (!answer && move_back()) {
     bases_.move_to(shared_from_this(), transfer_);
     send_init(transfer_, &Upload::on_init);
   } else if (!answer) {
@@ -75,13 +78,12 @@ void Upload::drop_transfer(uint32_t unused) {
       nullptr, client::Priority::bulk);
 }
 
-// True where the staging file may be in the mounted directory, and has not been tried there yet.
-bool Upload::move_to_top() {
-  if (!std::exchange(may_move_, false) || path_.find('/') == std::string::npos) {
+// Files cannot be made in the mounted directory: then beside the name that it had.
+bool Upload::move_back() {
+  if (named_path_.empty()) {
     return false;
   }
-  constexpr size_t kDigits = 16;
-  path_ = concat("unlinked-", random_hex(kDigits));
+  path_ = std::exchange(named_path_, {});
   drop_transfer(std::exchange(transfer_, next_transfer_id()));
   return true;
 }

@@ -113,11 +113,11 @@ TEST_F(Delta, KilledMvLeavesTheOldFile) {
 TEST_F(Delta, LargeFileIsReadAsItIsWritten) {
   copy("cp", make_file("old", 20 * kMiB), "f");
   const std::string name = on_mount("f");
-  const UniqueFd reader(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
   static_cast<void>(sha256_of_file(name));
   ASSERT_EQ(::prctl(PR_SET_NAME, "cp"), 0);
   UniqueFd fd(::open(name.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
   ASSERT_TRUE(fd);
+  const UniqueFd reader(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
   std::string expected;
   for (const char fill : {'a', 'b', 'c'}) {
     const std::string part(kMiB + 1000, fill);

@@ -98,6 +98,44 @@ TEST_F(Interrupt, KilledMvThatHasOnlyUnlinkedLeavesTheOldFile) {
   }
 }
 
+// The shell has dd's descriptor too, and ends in its own time.
+TEST_F(Interrupt, KilledCopyIsNotCommittedByItsParent) {
+  must("echo old > " + on_mount("f"));
+  const pid_t feeder = spawn({"/bin/sh", "-c", "exec yes > " + local("endless")});
+  write_file(local("script"), "dd bs=1M 2>/dev/null if=" + local("endless") + "\ntrue\n");
+  const pid_t parent =
+      spawn({"/bin/sh", "-c", "exec sh " + local("script") + " > " + on_mount("f")});
+  EXPECT_TRUE(wait_until([this] { return staged_bytes() > (4U << 20U); }));
+  for (const pid_t child : descendants(parent)) {
+    ::kill(child, SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(parent, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status));
+  ::kill(feeder, SIGKILL);
+  ::waitpid(feeder, &status, 0);
+  EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
+  EXPECT_EQ(read_file(on_remote("f")), "old\n");
+  discard_checkpoints();
+}
+
+// scp ends that way on a signal.
+TEST_F(Interrupt, CopyThatExitsWithAFailureIsNotCommitted) {
+  must("echo old > " + on_mount("f"));
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_NAME, "scp");
+    const int fd = ::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    ::_exit(::write(fd, "half", 4) == 4 ? 1 : 2);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 1);
+  EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
+  EXPECT_EQ(read_file(on_remote("f")), "old\n");
+  discard_checkpoints();
+}
+
 TEST_F(Interrupt, KilledCopyMakesNoNewName) {
   kill_in_the_middle({"dd", "if=" + local("endless"), "of=" + on_mount("new"), "bs=1M"}, SIGKILL);
   EXPECT_EQ(staging_files(), 1);

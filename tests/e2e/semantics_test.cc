@@ -248,7 +248,7 @@ TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
   EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
 }
 
-// Their directory may be anywhere, or nowhere, before the first mebibyte is written.
+// Their directory may be anywhere, or nowhere, where they were unlinked before the first mebibyte.
 TEST_F(Semantics, UnlinkedFilesOutliveTheirDirectory) {
   const std::string content(3U << 20U, 'n');
   for (const std::string end : {"mv d e", "rmdir d"}) {
@@ -260,6 +260,7 @@ TEST_F(Semantics, UnlinkedFilesOutliveTheirDirectory) {
       const UniqueFd fd = open_on_mount("d/f", O_RDWR | O_CREAT | O_TRUNC);
       put(fd, "first");
       ASSERT_EQ(::unlink(on_mount("d/f").c_str()), 0);
+      put(fd, std::string(2U << 20U, 'x'));
       must("cd " + mountpoint() + " && " + end);
       EXPECT_EQ(::pwrite(fd.get(), content.data(), content.size(), 0),
                 static_cast<ssize_t>(content.size()))
