@@ -20,6 +20,8 @@ struct OpenFile {
   const bool writes;  // open for writing
   // Created, truncated or written through this handle: its close is a commit.
   std::atomic<bool> touched{false};
+  // Opened by a copying program itself, not by the shell that started it.
+  std::atomic<bool> is_copy{false};
   // A lock that its program believes to hold could not be taken again: nothing is read or written.
   std::atomic<bool> lock_lost{false};
 

@@ -69,7 +69,9 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   const bool uncached = large && is_copying(caller);
   Closing closing;
   closing.end = staged ? how_it_ends(caller) : ProgramEnd::none;
-  closing.gives_up = closing.end != ProgramEnd::none && is_copying(caller) && file->touched;
+  const bool failed = closing.end == ProgramEnd::failed && file->is_copy;
+  closing.gives_up =
+      file->touched && (closing.end == ProgramEnd::killed || failed) && is_copying(caller);
   if (staged && !closing.gives_up && file->touched && !written) {
     closing.last = is_last_close(caller, file->inode);
   }

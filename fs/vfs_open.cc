@@ -166,6 +166,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     return;
   }
   file->touched = true;
+  file->is_copy = is_copying(reply.caller());
   upload->truncate(0, [this, reply, file, info, use, was_abandoned](const Status& status) {
     if (status) {
       reply_open_emptied(reply, file, info, was_abandoned);
@@ -225,8 +226,8 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   auto upload = upload::Upload::create(upload_context(), *path, {upload::key_of(attr), {}});
   // The next version will be about as large. Who only writes cannot map it.
   fuse_file_info out = info;
-  const bool direct =
-      (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile && is_copying(reply.caller());
+  const bool copying = is_copying(reply.caller());
+  const bool direct = copying && (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile;
   std::shared_ptr<OpenFile> file;
   {
     const MutexLock lock(inode->mutex);
@@ -239,6 +240,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       stage(*inode, upload, false, false);
       file = add_open_file_locked(inode, true);
       file->touched = true;
+      file->is_copy = copying;
       // Others that have it open may have it mapped.
       inode->staged->uncached = direct && inode->open_handles == 1;
       out.direct_io = inode->staged->uncached ? 1 : 0;
@@ -379,6 +381,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   forget_attr(parent);
   const auto file = add_open_file(inode, true);
   file->touched = true;
+  file->is_copy = is_copying(reply.caller());
   fuse_file_info out = info;
   out.fh = files_.add(file);
   if (!reply.create(entry_of(*inode, attr), out)) {

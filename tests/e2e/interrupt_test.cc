@@ -136,6 +136,14 @@ TEST_F(Interrupt, CopyThatExitsWithAFailureIsNotCommitted) {
   discard_checkpoints();
 }
 
+// What its output is redirected to is not its copy.
+TEST_F(Interrupt, OutputOfACopyThatFailsIsKept) {
+  EXPECT_EQ(
+      shell("rsync -v /nonexistent " + local("nowhere") + " >& " + on_mount("log")).exit_status,
+      23);
+  EXPECT_NE(read_file(on_remote("log")).find("nonexistent"), std::string::npos);
+}
+
 TEST_F(Interrupt, KilledCopyMakesNoNewName) {
   kill_in_the_middle({"dd", "if=" + local("endless"), "of=" + on_mount("new"), "bs=1M"}, SIGKILL);
   EXPECT_EQ(staging_files(), 1);
