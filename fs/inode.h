@@ -40,8 +40,6 @@ struct OpenFile;
 using StagedUse = std::shared_ptr<const void>;
 
 // A new version that is being written and is not committed yet.
-struct OpenFile;
-
 struct Staged {
   std::shared_ptr<upload::Upload> upload;
   wire::Placement placement;  // what commit will set; its path is filled in then

@@ -190,8 +190,8 @@ void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done,
   bool staged = false;
   {
     const MutexLock lock(inode->mutex);
-    if (unused != nullptr && !is_unused(*inode, unused)) {
-      done({});
+    if (unused != nullptr && (!is_unused(*inode, unused) || inode->staged->committing)) {
+      done({});  // what follows the commit in progress may be another program's
       return;
     }
     if (inode->staged && inode->staged->committing) {

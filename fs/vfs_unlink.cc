@@ -38,8 +38,10 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
       if (staged) {
         local_only = inode->staged->is_new;
         inode->staged->unlinked = true;
-        inode->staged->upload->set_nameless();
-        inode->attr.nlink = local_only ? 0 : inode->attr.nlink;
+        if (local_only) {
+          inode->staged->upload->set_nameless();
+          inode->attr.nlink = 0;
+        }
       }
       ++inode->change_count;
     }
@@ -137,6 +139,9 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
                    inode->attr_deadline_ms = 0;
                    if (answer) {
                      inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
+                     if (inode->staged) {
+                       inode->staged->upload->set_nameless();
+                     }
                    } else if (inode->staged) {
                      inode->staged->unlinked = false;
                    }

@@ -195,10 +195,16 @@ Result<std::optional<StateDir>> StateDir::try_acquire(const std::string& path) {
 
 bool StateDir::wait_for_ending(const std::string& path, int64_t until_ms) {
   const UniqueFd lock(open(concat(path, "/", kLockName).c_str(), O_RDONLY | O_CLOEXEC));
-  const auto holder = lock ? read_record(lock.get()) : std::nullopt;
-  const auto table = read_mount_table();
   const int64_t left_ms = until_ms - system_clock().now_ms();
-  if (!holder || !table || find_mount(*table, holder->mountpoint) || left_ms <= 0 ||
+  if (left_ms <= 0) {
+    return false;
+  }
+  if (!lock || !is_locked(lock.get())) {
+    return true;  // it has ended just now
+  }
+  const auto holder = read_record(lock.get());
+  const auto table = read_mount_table();
+  if (!holder || !table || find_mount(*table, holder->mountpoint) ||
       !sees_our_mounts(holder->pid)) {
     return false;
   }
