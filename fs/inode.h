@@ -4,6 +4,7 @@
 // mutex, which is never held across a reply, a submit, or a call into the table.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <compare>
@@ -20,16 +21,19 @@
 
 namespace cpaway::fs {
 
-// Which file on the remote host; the time of birth tells a reused inode number apart.
+// Which file on the remote host; the time of birth tells a reused inode number apart, unless that
+// comes within one tick of the clock (4 ms): the type at least, which the kernel will not see
+// change.
 struct RemoteKey {
   uint64_t dev = 0;
   uint64_t ino = 0;
   int64_t btime_s = 0;
   uint32_t btime_ns = 0;
+  uint32_t type = 0;  // S_IFMT of the mode
   auto operator<=>(const RemoteKey&) const = default;
 
   [[nodiscard]] static RemoteKey of(const wire::Attr& attr) {
-    return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds};
+    return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds, attr.mode & S_IFMT};
   }
 };
 
@@ -49,6 +53,7 @@ struct Staged {
   uint32_t uses = 0;          // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit
   bool unlinked = false;              // nothing to commit to: lives until the last close
+  uint64_t left_in = 0;               // the directory that it was unlinked from, a node id
   // A large file that a copying program writes: nobody has asked for it in memory here.
   bool uncached = false;
   bool abandoned = false;  // its program was killed: given up at the last close

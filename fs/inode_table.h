@@ -47,7 +47,8 @@ class InodeTable {
   // A file that is being created and is not on the remote host yet; counts one lookup.
   [[nodiscard]] InodePtr create(const InodePtr& parent, std::string_view name)
       CPAWAY_EXCLUDES(mutex_);
-  // Now this is the remote file behind the inode (commit, or its end with nothing).
+  // Now this is the remote file behind the inode (commit); nothing when that has gone, so that what
+  // gets its number next is another inode.
   void set_key(const InodePtr& inode, std::optional<RemoteKey> key) CPAWAY_EXCLUDES(mutex_);
   void add_lookup(const InodePtr& inode) CPAWAY_EXCLUDES(mutex_);
   void forget(uint64_t id, uint64_t count) CPAWAY_EXCLUDES(mutex_);

@@ -96,8 +96,11 @@ std::string FsModel::run_sequence(size_t length) {
   }
   std::string text = "first seen: " + difference->text + "\n";
   sequence.resize(std::min(sequence.size(), difference->operation + 1));
-  sequence = shorten(std::move(sequence));
-  difference = replay(sequence);
+  std::vector<FsOperation> shorter = shorten(sequence);
+  difference = replay(shorter);
+  if (difference) {
+    sequence = std::move(shorter);
+  }
   text += difference ? "shortened: " + difference->text : "does not happen again";
   for (const FsOperation& operation : sequence) {
     text += "\n  " + describe(operation);

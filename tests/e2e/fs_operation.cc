@@ -63,7 +63,9 @@ constexpr unsigned kOwner = 0600;
 bool is_open(const FsSide& side, const struct stat& file) {
   for (size_t slot = 0; slot < FsSide::kSlots; ++slot) {
     struct stat st {};
-    if (::fstat(side.fd(slot), &st) == 0 && st.st_dev == file.st_dev && st.st_ino == file.st_ino) {
+    // The type as well: an open fifo without a name lends its number on the remote host to others.
+    if (::fstat(side.fd(slot), &st) == 0 && st.st_dev == file.st_dev && st.st_ino == file.st_ino &&
+        ((st.st_mode ^ file.st_mode) & S_IFMT) == 0) {
       return true;
     }
   }
