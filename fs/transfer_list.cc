@@ -35,6 +35,14 @@ void TransferList::start(const std::shared_ptr<upload::Upload>& upload, std::str
   running_[upload.get()] = Running{upload, std::move(path), false, wall_ms()};
 }
 
+void TransferList::moved(const upload::Upload& upload, std::string path) {
+  const MutexLock lock(mutex_);
+  const auto found = running_.find(&upload);
+  if (found != running_.end()) {
+    found->second.path = std::move(path);
+  }
+}
+
 void TransferList::committing(const upload::Upload& upload, std::string path) {
   const MutexLock lock(mutex_);
   const auto found = running_.find(&upload);

@@ -22,6 +22,7 @@ class TransferList {
 
   void start(const std::shared_ptr<upload::Upload>& upload, std::string path)
       CPAWAY_EXCLUDES(mutex_);
+  void moved(const upload::Upload& upload, std::string path) CPAWAY_EXCLUDES(mutex_);
   void committing(const upload::Upload& upload, std::string path) CPAWAY_EXCLUDES(mutex_);
   void finish(const upload::Upload& upload, const Result<wire::CommitAnswer>& answer)
       CPAWAY_EXCLUDES(mutex_);

@@ -168,15 +168,33 @@ class Vfs {
                   const Request& request);
   // Files that are in it on the mount only.
   [[nodiscard]] bool holds_staged(const Inode& directory) const;
-  // Of a directory that gets another name.
-  [[nodiscard]] std::vector<InodePtr> staged_below(const Inode& directory) const;
-  // Commits them, one after the other, to the first failure.
-  void commit_below(std::vector<InodePtr> files, StatusDone done);
-  void rename_remote_file(const InodePtr& source, const std::string& new_path);
-  void rename_remote(const Reply& reply, const InodePtr& from, const std::string& name,
-                     const InodePtr& to, const std::string& new_name, unsigned flags);
+  void rmdir_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
+                    const std::string& path);
+  void hide_left(const Inode& directory, Job done);
   void forget_attr(const InodePtr& inode);
   void hold_open(const InodePtr& inode);
+
+  // ---- rename (vfs_rename.cc)
+  class HeldUploads;
+  struct RenameJob {
+    Reply reply;
+    InodePtr from;  // directory
+    std::string name;
+    InodePtr to;  // directory
+    std::string new_name;
+    unsigned flags = 0;
+    std::shared_ptr<HeldUploads> held;
+  };
+  // Of a directory that gets another name.
+  [[nodiscard]] std::vector<InodePtr> staged_below(const Inode& directory) const;
+  // One after the other, to the first failure.
+  void commit_all(std::vector<InodePtr> files, StatusDone done);
+  void hold_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done);
+  void release_upload(const InodePtr& inode, upload::Upload& upload);
+  void rename_settled(const RenameJob& job);
+  void rename_remote(const RenameJob& job, const InodePtr& source, const InodePtr& target);
+  void rename_remote_file(const InodePtr& source, const std::string& new_path);
+  void lose_to_rename(const InodePtr& directory, const InodePtr& target);
 
   // ---- unlink (vfs_unlink.cc)
   void unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,

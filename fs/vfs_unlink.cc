@@ -38,6 +38,7 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
       if (staged) {
         local_only = inode->staged->is_new;
         inode->staged->unlinked = true;
+        inode->staged->left_in = parent->id;
         if (local_only) {
           inode->staged->upload->set_nameless();
           inode->attr.nlink = 0;
@@ -88,6 +89,7 @@ void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePt
   hold_open(inode);
   pending_unlinks_.add({parent, name, upload::key_of(attr), reply.caller()});
   inodes_.remove_name(*parent, name);
+  inodes_.set_key(inode, std::nullopt);
   {
     const MutexLock lock(inode->mutex);
     inode->attr_deadline_ms = 0;
@@ -131,6 +133,7 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
   client::call(agent_, wire::Unlink{*path},
                [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
                  forget_attr(parent);
+                 bool gone = false;
                  if (answer) {
                    inodes_.remove_name(*parent, name);
                  }
@@ -139,12 +142,16 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
                    inode->attr_deadline_ms = 0;
                    if (answer) {
                      inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
+                     gone = inode->attr.nlink == 0;
                      if (inode->staged) {
                        inode->staged->upload->set_nameless();
                      }
                    } else if (inode->staged) {
                      inode->staged->unlinked = false;
                    }
+                 }
+                 if (gone) {
+                   inodes_.set_key(inode, std::nullopt);
                  }
                  if (answer) {
                    reply.ok();

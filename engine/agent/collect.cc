@@ -18,6 +18,7 @@ namespace {
 
 // Deeper trees are left alone: each level holds a descriptor.
 constexpr int kMaxDepth = 200;
+constexpr int kDirFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 
 struct CloseDir {
   void operator()(DIR* dir) const { ::closedir(dir); }
@@ -53,8 +54,7 @@ class Collector {
 
  private:
   void enter(int at, const std::string& name, int depth) {
-    UniqueFd fd(
-        ::openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    UniqueFd fd(::openat(at, name.c_str(), kDirFlags));
     struct stat st {};
     if (fd && ::fstat(fd.get(), &st) == 0 && st.st_dev == device_) {
       walk(std::move(fd), depth + 1);
@@ -94,7 +94,37 @@ class Collector {
   wire::Collect::Answer answer_;
 };
 
+bool holds_only_staging(const Location& directory) {
+  UniqueFd fd(::openat(directory.dir, directory.name.c_str(), kDirFlags));
+  const Dir dir(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (!dir) {
+    return false;
+  }
+  static_cast<void>(fd.release());
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != ".." && !wire::is_staging_name(name)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+bool clear_left(const Location& directory) {
+  if (directory.is_descriptor() || !holds_only_staging(directory)) {
+    return false;
+  }
+  UniqueFd fd(::openat(directory.dir, directory.name.c_str(), kDirFlags));
+  struct stat st {};
+  if (!fd || ::fstat(fd.get(), &st) != 0) {
+    return false;
+  }
+  Collector collector(wire::Collect{}, st.st_dev);
+  collector.walk(std::move(fd), 0);
+  return collector.answer().removed > 0 && collector.answer().kept == 0;
+}
 
 Result<wire::Collect::Answer> on_collect(Context& context, const wire::Collect& request) {
   CPAWAY_ASSIGN(UniqueFd fd, context.root.open_path(request.path, O_RDONLY | O_DIRECTORY));

@@ -21,6 +21,7 @@ Result<wire::Block::Answer> on_block(Context& context, const wire::Block& reques
 Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& request);
 Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& request,
                                        ByteSpan bulk);
+Status on_hide_transfer(Context& context, const wire::HideTransfer& request);
 Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& request);
 Result<Bytes> on_read_transfer(Context& context, const wire::ReadTransfer& request);
 Result<wire::Attr> on_basis(Context& context, const wire::AddBasis& request);
@@ -30,6 +31,8 @@ Result<wire::Block::Answer> on_delta_block(Context& context, const wire::DeltaBl
 
 // ---- collect.cc: what uploads have left
 Result<wire::Collect::Answer> on_collect(Context& context, const wire::Collect& request);
+// Removes them from a directory that holds nothing else; false where it does, or one is in use.
+[[nodiscard]] bool clear_left(const Location& directory);
 
 // ---- file_handlers.cc: handles and content
 Result<wire::Attr> on_open(Context& context, const wire::Open& request);

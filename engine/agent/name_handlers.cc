@@ -21,6 +21,17 @@ Result<Location> locate_new(Context& context, const std::string& path) {
   return context.root.locate_name(path, EEXIST);
 }
 
+// A directory that holds nothing but what uploads have left is empty to who uses it.
+template <class Call>
+Status emptying(const Location& directory, Call call) {
+  Status done = call();
+  if (!done && (done.error().os_errno == ENOTEMPTY || done.error().os_errno == EEXIST) &&
+      clear_left(directory)) {
+    done = call();
+  }
+  return done;
+}
+
 }  // namespace
 
 Result<Location> locate_target(Context& context, const wire::Target& target) {
@@ -79,7 +90,9 @@ Status on_unlink(Context& context, const wire::Unlink& request) {
 
 Status on_rmdir(Context& context, const wire::RmDir& request) {
   CPAWAY_ASSIGN(const Location at, context.root.locate_name(request.path, EBUSY));
-  return result_of(::unlinkat(at.dir, at.name.c_str(), AT_REMOVEDIR), request.path);
+  return emptying(at, [&] {
+    return result_of(::unlinkat(at.dir, at.name.c_str(), AT_REMOVEDIR), request.path);
+  });
 }
 
 Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request) {
@@ -103,8 +116,10 @@ Status on_rename(Context& context, const wire::Rename& request) {
     flags = RENAME_NOREPLACE;  // taking a name away from a file removes it
   }
   if (flags == 0) {  // known to every kernel and filesystem
-    return result_of(::renameat(from.dir, from.name.c_str(), to.dir, to.name.c_str()),
-                     request.from);
+    return emptying(to, [&] {
+      return result_of(::renameat(from.dir, from.name.c_str(), to.dir, to.name.c_str()),
+                       request.from);
+    });
   }
   return result_of(::renameat2(from.dir, from.name.c_str(), to.dir, to.name.c_str(), flags),
                    request.from);

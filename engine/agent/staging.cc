@@ -169,6 +169,14 @@ StagingFile::~StagingFile() {
   }
 }
 
+Status StagingFile::hide() {
+  if (!name_.empty() && ::unlinkat(dir_.get(), name_.c_str(), 0) != 0 && errno != ENOENT) {
+    return fail_os(errno, name_);
+  }
+  name_.clear();
+  return {};
+}
+
 void StagingFile::keep() {
   name_.clear();
 }

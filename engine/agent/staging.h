@@ -32,6 +32,8 @@ class StagingFile {
   [[nodiscard]] const std::string& name() const { return name_; }
   // What it held when it was found, bytes.
   [[nodiscard]] uint64_t kept_size() const { return kept_size_; }
+  // Takes its name away, while it is open.
+  [[nodiscard]] Status hide();
   // Leaves it for the next upload.
   void keep();
   // Takes the final name, over a file that has it; with `exclusive` EEXIST where the name is taken.

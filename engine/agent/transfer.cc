@@ -232,6 +232,11 @@ Status Transfer::truncate(uint64_t size) {
   return truncate_fd(file_.fd(), size);
 }
 
+Status Transfer::hide() {
+  CPAWAY_TRY(make_copies());
+  return file_.hide();
+}
+
 Result<wire::TransferStatus::Answer> Transfer::status() const {
   struct stat st {};
   if (file_.fd() >= 0 && ::fstat(file_.fd(), &st) != 0) {

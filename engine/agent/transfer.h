@@ -43,6 +43,8 @@ class Transfer {
                                                         ByteSpan literals);
   [[nodiscard]] Result<Bytes> read(uint64_t offset, uint32_t size);
   [[nodiscard]] Status truncate(uint64_t size);
+  // Takes the staging file's name away: no commit can follow.
+  [[nodiscard]] Status hide();
   [[nodiscard]] Result<uint64_t> seek(uint64_t offset, bool hole);
   [[nodiscard]] Status allocate(const wire::AllocateTransfer& request);
   [[nodiscard]] Result<uint64_t> copy(const wire::CopyTransfer& request, int source);

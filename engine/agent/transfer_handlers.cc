@@ -83,6 +83,11 @@ Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& re
   return place(context, file, request.placement, request.durable, sha256);
 }
 
+Status on_hide_transfer(Context& context, const wire::HideTransfer& request) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  return transfer->hide();
+}
+
 Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
   return transfer->truncate(request.size);

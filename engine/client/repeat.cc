@@ -60,6 +60,7 @@ bool may_repeat(Op op) {
     case Op::seek_transfer:
     case Op::allocate_transfer:
     case Op::copy_transfer:
+    case Op::hide_transfer:
       return false;
     default:
       return true;

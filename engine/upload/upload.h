@@ -90,6 +90,12 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // upload, unless a program would then copy by reading and writing.
   void copy(uint64_t offset, uint32_t source, uint64_t source_offset, uint64_t size,
             OffsetDone done);
+  // While its directory is renamed: calls `held` when all that was written is acknowledged; what
+  // comes then waits for release(), which says where the file is now, if it has a name.
+  void hold(std::function<void()> held);
+  void release(std::optional<std::string> path);
+  // Of a nameless file, so that its directory can be removed. A lost connection then ends it.
+  void hide(Done done);
   // Sends the rest, waits for every acknowledgement, and commits. Once.
   void commit(wire::Placement placement, bool durable, CommitDone done);
   // Gives the upload up; callbacks that wait get Errc::cancelled. The staging file is removed, or
@@ -143,7 +149,9 @@ class Upload : public std::enable_shared_from_this<Upload> {
                   const CommitDone& done);
   void remember(const wire::CommitAnswer& answer, const std::string& path);
 
-  // ---- upload_range.cc: what the agent does by itself
+  // ---- upload_range.cc: what the agent does by itself, and what stands alone
+  void on_hold(const std::function<void()>& held);
+  void on_hide(const Done& done);
   void write_near(uint64_t offset, std::shared_ptr<Bytes> data, Done done);
   void reach(uint64_t size, const Done& done);
   void on_seek(uint64_t offset, bool hole, const OffsetDone& done);

@@ -1,4 +1,5 @@
-// What the agent does by itself in the staging file: holes, room, copies from other files.
+// What the agent does by itself in the staging file: holes, room, copies from other files, its
+// name.
 //
 // Each such request stands alone: it is sent when everything before it is acknowledged, and what
 // comes meanwhile waits. So it is never repeated, after a lost connection, behind newer blocks.
@@ -77,6 +78,46 @@ void Upload::end_alone() {
   alone_ = false;
   if (std::exchange(waiting_, false)) {
     run_queued();
+  }
+}
+
+void Upload::hold(std::function<void()> held) {
+  post([held = std::move(held)](Upload& self) { self.on_hold(held); });
+}
+
+void Upload::on_hold(const std::function<void()>& held) {
+  if (prepared_ && !sender_.error() && !settle([held](Upload& self) { self.on_hold(held); })) {
+    return;
+  }
+  alone_ = true;
+  waiting_ = true;
+  sender_.when_drained(shared_from_this(), held);
+}
+
+// Not queued: what is queued waits for it.
+void Upload::release(std::optional<std::string> path) {
+  strand_.post([self = shared_from_this(), path = std::move(path)] {
+    if (path) {
+      self->path_ = *path;
+    }
+    self->end_alone();
+  });
+}
+
+void Upload::hide(Done done) {
+  post([done = std::move(done)](Upload& self) { self.on_hide(done); });
+}
+
+void Upload::on_hide(const Done& done) {
+  // Where nothing was sent, or to the mounted directory, nothing is in the way.
+  if (!prepared_ || !named_path_.empty() || sender_.error()) {
+    done({});
+    return;
+  }
+  if (settle([done](Upload& self) { self.on_hide(done); })) {
+    call_alone(wire::HideTransfer{}, [done](const auto& answer) {
+      done(answer ? Status() : Status(fail(answer.error())));
+    });
   }
 }
 

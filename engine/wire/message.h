@@ -385,6 +385,14 @@ struct CopyTransfer {
   using Answer = CopyAnswer;
 };
 
+struct HideTransfer {
+  using Self = HideTransfer;
+  static constexpr Op kOp = Op::hide_transfer;
+  uint32_t transfer = 0;
+  CPAWAY_FIELDS(transfer);
+  using Answer = Empty;
+};
+
 // ---- files
 
 struct GetAttr {

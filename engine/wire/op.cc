@@ -53,6 +53,7 @@ constexpr Names make_names() {
   set(Op::removexattr, "removexattr");
   set(Op::digest, "digest");
   set(Op::compare, "compare");
+  set(Op::hide_transfer, "hide_transfer");
   set(Op::seek, "seek");
   set(Op::allocate, "allocate");
   set(Op::copy, "copy");

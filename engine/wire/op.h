@@ -50,6 +50,7 @@ enum class Op : uint8_t {
   removexattr = 0x34,
   digest = 0x35,
   compare = 0x36,
+  hide_transfer = 0x37,
   seek = 0x3a,
   allocate = 0x3b,
   copy = 0x3c,

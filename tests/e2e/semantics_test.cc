@@ -201,15 +201,6 @@ TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
   }
 }
 
-TEST_F(Semantics, DirectoriesWithANewFileAreNotReplaced) {
-  must("mkdir " + on_mount("a") + " " + on_mount("b"));
-  const UniqueFd fd = open_on_mount("b/f", O_WRONLY | O_CREAT);
-  EXPECT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), -1);
-  EXPECT_EQ(errno, ENOTEMPTY);
-  EXPECT_EQ(::rmdir(on_mount("b").c_str()), -1);
-  EXPECT_EQ(errno, ENOTEMPTY);
-}
-
 TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT, 0444);
   const auto error_of = [&fd](const char* name) {
@@ -225,16 +216,6 @@ TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
   ASSERT_EQ(::fsync(fd.get()), 0);
 }
 
-TEST_F(Semantics, DirectoriesAreRenamedWhileFilesInThemAreWritten) {
-  must("mkdir -p " + on_mount("a/deep"));
-  const UniqueFd fd = open_on_mount("a/deep/f", O_WRONLY | O_CREAT);
-  put(fd, "one");
-  ASSERT_EQ(::rename(on_mount("a").c_str(), on_mount("b").c_str()), 0);
-  put(fd, "two");
-  ASSERT_EQ(::fsync(fd.get()), 0);
-  EXPECT_EQ(read_file(on_remote("b/deep/f")), "onetwo");
-}
-
 // The old version goes before the upload asks for it. What is left over is found at the end.
 TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
   for (int i = 0; i < 20; ++i) {
@@ -244,32 +225,6 @@ TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
     put(fd, std::string(5000, 'n'));
     ASSERT_EQ(::unlink(on_mount(name).c_str()), 0);
     EXPECT_EQ(::pwrite(fd.get(), "end", 3, 200'000), 3);
-  }
-  EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
-}
-
-// Their directory may be anywhere, or nowhere, where they were unlinked before the first mebibyte.
-TEST_F(Semantics, UnlinkedFilesOutliveTheirDirectory) {
-  const std::string content(3U << 20U, 'n');
-  for (const std::string end : {"mv d e", "rmdir d"}) {
-    for (const bool replaces : {false, true}) {
-      must("mkdir " + on_mount("d"));
-      if (replaces) {
-        must("echo old > " + on_mount("d/f"));
-      }
-      const UniqueFd fd = open_on_mount("d/f", O_RDWR | O_CREAT | O_TRUNC);
-      put(fd, "first");
-      ASSERT_EQ(::unlink(on_mount("d/f").c_str()), 0);
-      put(fd, std::string(2U << 20U, 'x'));
-      must("cd " + mountpoint() + " && " + end);
-      EXPECT_EQ(::pwrite(fd.get(), content.data(), content.size(), 0),
-                static_cast<ssize_t>(content.size()))
-          << end;
-      std::string seen(content.size(), '?');
-      EXPECT_EQ(::pread(fd.get(), seen.data(), seen.size(), 0), static_cast<ssize_t>(seen.size()));
-      EXPECT_TRUE(seen == content) << end;
-      must("rm -rf " + on_mount("e"));
-    }
   }
   EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
 }

@@ -57,6 +57,30 @@ TEST_F(CollectTest, RemovesWhatIsOldEnough) {
   EXPECT_TRUE(exists(second));
 }
 
+TEST_F(CollectTest, ADirectoryWithNothingButThatIsEmpty) {
+  make_dir("d");
+  make_dir("moved");
+  make_dir("mixed");
+  EXPECT_TRUE(exists(leave("d/")));
+  EXPECT_TRUE(exists(leave("moved/")));
+  const std::string part = leave("mixed/");
+  write_file(dir.file("mixed/file"), "");
+  UploadClient agent(dir.path());
+  EXPECT_TRUE(agent.client().call(wire::RmDir{"d"}));
+  EXPECT_EQ(errno_of(agent.client().call(wire::RmDir{"mixed"})), ENOTEMPTY);
+  EXPECT_TRUE(exists(part));
+  EXPECT_TRUE(agent.client().call(wire::Rename{"mixed", "moved", 0}));
+  EXPECT_TRUE(exists(dir.file("moved/file")));
+}
+
+TEST_F(CollectTest, ADirectoryInWhichATransferWritesIsNotEmpty) {
+  make_dir("d");
+  UploadClient agent(dir.path());
+  ASSERT_TRUE(agent.init("d/file"));
+  ASSERT_TRUE(agent.block(0, Bytes(100)).value());
+  EXPECT_EQ(errno_of(agent.client().call(wire::RmDir{"d"})), ENOTEMPTY);
+}
+
 TEST_F(CollectTest, LeavesWhatATransferHolds) {
   UploadClient uploading(dir.path());
   ASSERT_TRUE(uploading.init());

@@ -243,6 +243,8 @@ void add_transfers(Collector& out) {
   out.answer(Op::allocate_transfer, Empty{});
   out.request(CopyTransfer{7, 1ULL << 33U, 9, 4096, kMaxCopySize});
   out.answer(Op::copy_transfer, CopyAnswer{77});
+  out.request(HideTransfer{7});
+  out.answer(Op::hide_transfer, Empty{});
 }
 
 void add_names(Collector& out) {
