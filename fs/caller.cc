@@ -140,25 +140,17 @@ bool decisive_signal_pending(pid_t tid) {
 
 namespace {
 
-bool process_has_open(pid_t tid, uint64_t ino, std::string_view name) {
-  const std::string folder = concat("/proc/", tid, "/fd");
+// Not by the links in /proc/PID/fd: like stat they wait for a thread inside execve(2).
+bool process_has_open(pid_t tid, uint64_t ino) {
+  const std::string folder = concat("/proc/", tid, "/fdinfo");
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
   if (tid <= 0 || !dir) {
     return false;
   }
   while (const dirent* entry = ::readdir(dir.get())) {
-    if (entry->d_name[0] == '.') {
-      continue;
-    }
-    std::array<char, 4096> target;
-    const std::string link = concat(folder, "/", std::string_view(entry->d_name));
-    const ssize_t size = ::readlink(link.c_str(), target.data(), target.size());
-    if (size <= 0 || !std::string_view(target.data(), static_cast<size_t>(size)).ends_with(name)) {
-      continue;
-    }
-    const std::string fdinfo =
-        read_proc(concat("/proc/", tid, "/fdinfo/", std::string_view(entry->d_name)));
-    if (parse_number(field(fdinfo, "ino"), 10) == ino) {
+    const std::string_view number = entry->d_name;
+    if (number[0] != '.' &&
+        parse_number(field(read_proc(concat(folder, "/", number)), "ino"), 10) == ino) {
       return true;
     }
   }
@@ -167,9 +159,9 @@ bool process_has_open(pid_t tid, uint64_t ino, std::string_view name) {
 
 }  // namespace
 
-bool has_open(pid_t tid, uint64_t ino, std::string_view name) {
+bool has_open(pid_t tid, uint64_t ino) {
   for (int generation = 0; tid > 1 && generation < kMaxAncestors; ++generation) {
-    if (process_has_open(tid, ino, name)) {
+    if (process_has_open(tid, ino)) {
       return true;
     }
     const std::string status = read_proc(concat("/proc/", tid, "/status"));

@@ -35,8 +35,8 @@ enum class ProgramEnd {
 // SIGQUIT) even where the program catches them.
 [[nodiscard]] bool decisive_signal_pending(pid_t tid);
 
-// True where the process, or one that it descends from, has a descriptor open on the inode `ino`
-// whose path ends in `name`.
-[[nodiscard]] bool has_open(pid_t tid, uint64_t ino, std::string_view name);
+// True where the process, or one that it descends from, has a descriptor open on an inode `ino`, of
+// this filesystem or, by chance, of another.
+[[nodiscard]] bool has_open(pid_t tid, uint64_t ino);
 
 }  // namespace cpaway::fs

@@ -39,6 +39,10 @@ struct RemoteKey {
 
 struct OpenFile;
 
+struct KnownAcl {
+  std::optional<Bytes> acl;  // none: there is none
+};
+
 // Holds off the commit of a staged upload for as long as a copy lives; null where nothing is
 // staged. Let go outside of every lock.
 using StagedUse = std::shared_ptr<const void>;
@@ -69,9 +73,12 @@ struct Inode {
 
   Mutex mutex;
   wire::Attr attr CPAWAY_GUARDED_BY(mutex);
-  int64_t attr_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // monotonic; attr is asked for after it
-  uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;     // of changes made through this mount
-  int64_t forgotten_ms CPAWAY_GUARDED_BY(mutex) = 0;      // monotonic; when attr last was outdated
+  int64_t attr_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;    // monotonic; attr is asked for after it
+  int64_t access_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // the same for mode, owner and access
+  // Of a directory; asked for again with its attributes.
+  std::optional<KnownAcl> default_acl CPAWAY_GUARDED_BY(mutex);
+  uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;  // of changes made through this mount
+  int64_t forgotten_ms CPAWAY_GUARDED_BY(mutex) = 0;   // monotonic; when attr last was outdated
   std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);
   std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
   uint32_t open_handles CPAWAY_GUARDED_BY(mutex) = 0;  // all of them

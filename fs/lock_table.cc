@@ -80,10 +80,16 @@ void LockTable::attach(const LockOwnerPtr& owner, const std::shared_ptr<OpenFile
   }
 }
 
+void LockTable::set_range(LockOwner& owner, const LockRange& range, pid_t pid) {
+  owner.ranges.set(range);
+  if (range.type != wire::kUnlock) {
+    owner.pid = pid;  // of what is left after an unlock it stays
+  }
+}
+
 void LockTable::record(const LockOwnerPtr& owner, const LockRange& range, pid_t pid) {
   const MutexLock lock(mutex_);
-  owner->ranges.set(range);
-  owner->pid = pid;
+  set_range(*owner, range, pid);
 }
 
 std::vector<LockRange> LockTable::ranges(const LockOwnerPtr& owner) const {
@@ -119,8 +125,7 @@ bool LockTable::try_local(const LockOwnerPtr& owner, const LockRange& range, pid
   if (range.type != wire::kUnlock && conflict_locked(*owner, range)) {
     return false;
   }
-  owner->ranges.set(range);
-  owner->pid = pid;
+  set_range(*owner, range, pid);
   return true;
 }
 

@@ -99,6 +99,7 @@ class LockTable {
  private:
   static constexpr size_t kMaxNames = 1024;
 
+  static void set_range(LockOwner& owner, const LockRange& range, pid_t pid);
   std::optional<std::pair<LockRange, pid_t>> conflict_locked(const LockOwner& owner,
                                                              const LockRange& wanted) const
       CPAWAY_REQUIRES(mutex_);

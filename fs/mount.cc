@@ -84,7 +84,7 @@ class FuseMount : public Mount {
   FuseMount(const Options& options, client::Requester& agent, upload::Journal& journal,
             const wire::Hello::Answer& hello)
       : vfs_(options, agent, journal, hello, notifier_),
-        context_{vfs_, interrupts_, options.locks == Locks::remote} {}
+        context_{vfs_, interrupts_, options.locks == Locks::remote, options.default_permissions} {}
   ~FuseMount() override { end_session(); }
 
   Status start(const Options& options);

@@ -5,45 +5,59 @@
 #include "engine/base/log.h"
 
 namespace cpaway::fs {
-namespace {
-
-void note_result(const char* what, int result) {
-  // ENOENT: the kernel does not know it, which is as good.
-  if (result != 0 && result != -ENOENT) {
-    log::debug(what, ": ", -result);
-  }
-}
-
-}  // namespace
 
 void Notifier::set_session(fuse_session* session) {
   const MutexLock lock(mutex_);
   session_ = session;
+  while (session == nullptr && queued_ > 0) {
+    ended_.wait(mutex_);
+  }
 }
 
-void Notifier::invalidate_inode(uint64_t id, bool data, std::function<void()> done) {
-  thread_.post([this, id, data, done = std::move(done)] {
-    {
-      const MutexLock lock(mutex_);
-      if (session_ != nullptr) {
-        note_result("invalidate inode",
-                    fuse_lowlevel_notify_inval_inode(session_, id, data ? 0 : -1, 0));
-      }
+void Notifier::post(Executor& thread, const char* what, Call call, Done done) {
+  fuse_session* session = nullptr;
+  {
+    const MutexLock lock(mutex_);
+    session = session_;
+    queued_ += session != nullptr ? 1 : 0;
+  }
+  if (session == nullptr) {
+    if (done) {
+      done();
+    }
+    return;
+  }
+  thread.post([this, session, what, call = std::move(call), done = std::move(done)] {
+    const int result = call(session);
+    // ENOENT: the kernel does not know it, which is as good.
+    if (result != 0 && result != -ENOENT) {
+      log::debug(what, ": ", -result);
     }
     if (done) {
       done();
     }
+    const MutexLock lock(mutex_);
+    --queued_;
+    ended_.notify_all();
   });
 }
 
+void Notifier::invalidate_inode(uint64_t id, bool data, Done done) {
+  post(
+      data ? data_thread_ : thread_, "invalidate inode",
+      [id, data](fuse_session* session) {
+        return fuse_lowlevel_notify_inval_inode(session, id, data ? 0 : -1, 0);
+      },
+      std::move(done));
+}
+
 void Notifier::invalidate_entry(uint64_t parent, std::string name) {
-  thread_.post([this, parent, name = std::move(name)] {
-    const MutexLock lock(mutex_);
-    if (session_ != nullptr) {
-      note_result("invalidate entry",
-                  fuse_lowlevel_notify_inval_entry(session_, parent, name.c_str(), name.size()));
-    }
-  });
+  post(
+      entry_thread_, "invalidate entry",
+      [parent, name = std::move(name)](fuse_session* session) {
+        return fuse_lowlevel_notify_inval_entry(session, parent, name.c_str(), name.size());
+      },
+      nullptr);
 }
 
 }  // namespace cpaway::fs

@@ -1,4 +1,4 @@
-// Tells the kernel what it must not believe any more, from a thread of its own: inside a request a
+// Tells the kernel what it must not believe any more, from threads of its own: inside a request a
 // notification can deadlock with it (fuse_lowlevel_notify_inval_entry(3)).
 #pragma once
 
@@ -14,18 +14,30 @@ namespace cpaway::fs {
 
 class Notifier {
  public:
-  // Drops what is queued and later calls where there is no session yet (null) or no more.
+  using Done = std::function<void()>;
+
+  // Calls where there is no session yet (null) or no more only call `done`, at once. With null all
+  // that was queued has ended when it returns.
   void set_session(fuse_session* session) CPAWAY_EXCLUDES(mutex_);
 
   // The attributes of an inode, and with `data` its page cache; then `done`, where it is given.
-  void invalidate_inode(uint64_t id, bool data, std::function<void()> done = nullptr);
-  // A name that is not there any more, or means another inode.
-  void invalidate_entry(uint64_t parent, std::string name);
+  // Without `data` at once: nothing in the kernel is waited for. With it the pages that are being
+  // read are waited for.
+  void invalidate_inode(uint64_t id, bool data, Done done = nullptr) CPAWAY_EXCLUDES(mutex_);
+  // A name that is not there any more, or means another inode. Waits for changes to the directory.
+  void invalidate_entry(uint64_t parent, std::string name) CPAWAY_EXCLUDES(mutex_);
 
  private:
-  Mutex mutex_;  // held across a notification, so that the session outlives it
+  using Call = std::function<int(fuse_session*)>;  // 0 or a negative errno
+  void post(Executor& thread, const char* what, Call call, Done done) CPAWAY_EXCLUDES(mutex_);
+
+  Mutex mutex_;
+  CondVar ended_;
   fuse_session* session_ CPAWAY_GUARDED_BY(mutex_) = nullptr;
+  uint32_t queued_ CPAWAY_GUARDED_BY(mutex_) = 0;  // and running: the session outlives them
   Executor thread_{"cpaway-notify", 1};
+  Executor data_thread_{"cpaway-notify-d", 1};
+  Executor entry_thread_{"cpaway-notify-e", 1};
 };
 
 }  // namespace cpaway::fs

@@ -41,8 +41,13 @@ void op_init(void* userdata, fuse_conn_info* connection) {
   }
   const unsigned wanted = FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS |
                           FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS |
-                          FUSE_CAP_READDIRPLUS_AUTO;
+                          FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_DONT_MASK;
   connection->want |= connection->capable & wanted;
+  // It would have the kernel here judge all permissions; where it does anyway, then by ACLs too.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_POSIX_ACL);
+  if (static_cast<OpsContext*>(userdata)->judges_here) {
+    connection->want |= connection->capable & FUSE_CAP_POSIX_ACL;
+  }
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
@@ -129,7 +134,7 @@ void op_write(fuse_req_t req, fuse_ino_t /*ino*/, const char* data, size_t size,
               fuse_file_info* file) {
   serve(req, [&](Vfs& vfs, const Reply& reply) {
     vfs.write(reply, file->fh, static_cast<uint64_t>(offset),
-              as_bytes(std::string_view(data, size)));
+              as_bytes(std::string_view(data, size)), (file->flags & O_APPEND) != 0);
   });
 }
 

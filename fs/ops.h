@@ -13,6 +13,7 @@ struct OpsContext {
   Vfs& vfs;
   InterruptWatch& interrupts;
   bool remote_locks = true;
+  bool judges_here = false;  // default_permissions
 };
 
 [[nodiscard]] const fuse_lowlevel_ops& fuse_ops();

@@ -13,7 +13,7 @@
 namespace cpaway::fs {
 
 struct Reply::State : std::enable_shared_from_this<Reply::State> {
-  State(fuse_req_t r, InterruptWatch& w) : req(r), watch(w), caller(fuse_req_ctx(r)->pid) {}
+  State(fuse_req_t r, InterruptWatch& w) : req(r), watch(w), context(*fuse_req_ctx(r)) {}
   ~State() {
     if (claim() != nullptr) {
       log::warning("a request was dropped without an answer");
@@ -61,7 +61,7 @@ struct Reply::State : std::enable_shared_from_this<Reply::State> {
     if (await_hook()) {
       return false;
     }
-    if (!overdue && !decisive_signal_pending(caller)) {
+    if (!overdue && !decisive_signal_pending(context.pid)) {
       return false;
     }
     if (claim() != nullptr) {
@@ -72,7 +72,7 @@ struct Reply::State : std::enable_shared_from_this<Reply::State> {
 
   const fuse_req_t req;
   InterruptWatch& watch;
-  const pid_t caller;
+  const fuse_ctx context;  // the request may be gone
   std::atomic<bool> answered{false};
   bool overdue = false;  // the watch's thread only
 
@@ -107,11 +107,11 @@ void Reply::on_interrupt(fuse_req_t /*req*/, void* state) {
 }
 
 pid_t Reply::caller() const {
-  return state_->caller;
+  return state_->context.pid;
 }
 
 const fuse_ctx& Reply::context() const {
-  return *fuse_req_ctx(state_->req);
+  return state_->context;
 }
 
 bool Reply::answered() const {

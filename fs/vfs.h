@@ -29,6 +29,7 @@
 #include "fs/notifier.h"
 #include "fs/open_file.h"
 #include "fs/pending_unlinks.h"
+#include "fs/posix_acl.h"
 #include "fs/reply.h"
 #include "fs/transfer_list.h"
 
@@ -106,7 +107,8 @@ class Vfs {
   void fsync(const Reply& reply, uint64_t handle, bool data_only);
   void release(const Reply& reply, uint64_t handle);
   void read(const Reply& reply, uint64_t handle, uint64_t offset, uint32_t size);
-  void write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data);
+  // With `append` to the end of the file, which the kernel takes `offset` to be.
+  void write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data, bool append);
 
   void lseek(const Reply& reply, uint64_t handle, uint64_t offset, int whence);
   void fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t offset,
@@ -153,6 +155,8 @@ class Vfs {
   [[nodiscard]] fuse_entry_param entry_of(const Inode& inode, const wire::Attr& attr) const;
   // Attributes for now: local where they are known, else the agent's.
   void with_attr(const InodePtr& inode, AttrDone done);
+  // Of a directory; its times, size and number of links may be outdated.
+  void with_access(const InodePtr& directory, AttrDone done);
   void fetch_attr(const InodePtr& inode, AttrDone done);
   [[nodiscard]] static Result<wire::Attr> last_attr(Inode& inode);
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
@@ -160,18 +164,23 @@ class Vfs {
   [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);
   void setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                       const StagedUse& use);
+  [[nodiscard]] bool gives_away(Inode& inode, const wire::SetAttr& change) const;
+  [[nodiscard]] bool takes_group(Inode& inode, const wire::SetAttr& change) const;
+  [[nodiscard]] wire::Attr keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size);
   void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
 
   // ---- changes to directories (vfs_name.cc)
   template <class Request>
   void make_entry(const Reply& reply, const InodePtr& parent, std::string_view name,
                   const Request& request);
+  [[nodiscard]] std::optional<wire::Owner> owner_of_new(const Reply& reply) const;
   // Files that are in it on the mount only.
   [[nodiscard]] bool holds_staged(const Inode& directory) const;
   void rmdir_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
                     const std::string& path);
   void hide_left(const Inode& directory, Job done);
   void forget_attr(const InodePtr& inode);
+  void forget_times(const InodePtr& inode);
   void hold_open(const InodePtr& inode);
 
   // ---- rename (vfs_rename.cc)
@@ -235,7 +244,14 @@ class Vfs {
   void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                     const fuse_file_info& file, bool truncate);
   void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
-                    const std::string& name, uint32_t mode, const fuse_file_info& file);
+                    const std::string& name, const InheritedAcl& inherited,
+                    const fuse_file_info& file);
+  using AclDone = std::function<void(Result<std::optional<Bytes>>)>;
+  void with_default_acl(const InodePtr& directory, const wire::Attr& attr, AclDone done);
+  [[nodiscard]] std::optional<wire::Open> open_request(const InodePtr& inode, uint32_t flags);
+  void send_open(const wire::Open& request);
+  // Of a staged file: `mode` lacks bits that its content was trusted with.
+  static void drop_privileges(Inode& inode, uint32_t mode) CPAWAY_REQUIRES(inode.mutex);
   void stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive)
       CPAWAY_REQUIRES(inode.mutex);
   [[nodiscard]] upload::Context upload_context();
@@ -280,7 +296,6 @@ class Vfs {
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.
   void abandon(const InodePtr& inode, const upload::Upload* unused = nullptr);
   void vanish(const InodePtr& inode);
-  [[nodiscard]] bool is_last_close(pid_t caller, const InodePtr& inode) const;
   void end_writing(const InodePtr& inode);
   [[nodiscard]] bool is_committing() const;
   // Everything written in place is acknowledged; `done` gets the failure, which is told once: for
@@ -341,7 +356,13 @@ class Vfs {
   // The file has no such attribute, by what is known of it.
   [[nodiscard]] static bool surely_lacks(const Inode& inode, std::string_view name)
       CPAWAY_REQUIRES(inode.mutex);
-  [[nodiscard]] int keep_xattr(Inode& inode, const wire::Xattr& xattr, int flags, bool old_has_it);
+  void setxattr_staged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr,
+                       int flags, const StagedUse& use);
+  void keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr, int flags,
+                   const Result<wire::GetXattr::Answer>& old, const StagedUse& use);
+  [[nodiscard]] int judge_staged(Inode& inode, const std::string& name, int flags,
+                                 bool old_has_it) const;
+  void keep_xattr(Inode& inode, const wire::Xattr& xattr);
   static void reply_value(const Reply& reply, ByteSpan value, size_t size);
   void reply_sha256(const Reply& reply, const InodePtr& inode, size_t size);
   void reply_state(const Reply& reply, const InodePtr& inode, size_t size);

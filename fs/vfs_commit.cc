@@ -7,6 +7,28 @@
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
+namespace {
+
+uint64_t age_of(const wire::Time& time, const wire::Time& now) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const int64_t age = (now.seconds - time.seconds) * kSecond +
+                      static_cast<int64_t>(now.nanoseconds) - time.nanoseconds;
+  return static_cast<uint64_t>(std::max<int64_t>(age, 0));
+}
+
+// Times that no program has set are those of what it did, as the mount shows them until now.
+void set_ages(wire::Placement& placement, const wire::Attr& shown) {
+  const wire::Time now = now_time();
+  if (std::exchange(placement.attr.atime_now, false)) {
+    placement.atime_age = age_of(shown.atime, now);
+  }
+  placement.attr.mtime_now = false;
+  if (!placement.attr.mtime) {
+    placement.mtime_age = age_of(shown.mtime, now);
+  }
+}
+
+}  // namespace
 
 void Vfs::when_settled(const InodePtr& inode, SettledJob job) {
   StagedUse use;
@@ -73,7 +95,7 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
   closing.gives_up =
       file->touched && (closing.end == ProgramEnd::killed || failed) && is_copying(caller);
   if (staged && !closing.gives_up && file->touched && !written) {
-    closing.last = is_last_close(caller, file->inode);
+    closing.last = !has_open(caller, file->inode->shown_ino);
   }
   const MutexLock lock(file->inode->mutex);
   auto& upload = file->inode->staged;
@@ -87,11 +109,6 @@ Closing Vfs::begin_closing(uint64_t handle, pid_t caller) {
     take_up_again(*upload, file.get());
   }
   return closing;
-}
-
-bool Vfs::is_last_close(pid_t caller, const InodePtr& inode) const {
-  const auto name = inodes_.name(*inode);
-  return !name || !has_open(caller, inode->shown_ino, name->second);
 }
 
 void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const Closing& closing) {
@@ -226,6 +243,7 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
     const MutexLock lock(inode->mutex);
     upload = inode->staged->upload;
     placement = inode->staged->placement;
+    set_ages(placement, inode->attr);
   }
   placement.path = inodes_.path(*inode).value_or("");
   transfers_.committing(*upload, placement.path);
@@ -268,19 +286,25 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   }
   close_remote(old_handle);
   transfers_.finish(*staged.upload, answer);
-  if (answer) {
-    notifier_.invalidate_inode(inode->id, staged.uncached);
-  } else {
+  const InodePtr parent = inodes_.parent(*inode);
+  if (parent) {
+    forget_times(parent);
+    notifier_.invalidate_inode(parent->id, false);
+  }
+  if (!answer) {
     log::warning("not committed: ", answer.error().to_string());
     // A lost connection leaves what has arrived to the next upload.
     staged.upload->cancel(is_retryable(answer.error()));
-    if (staged.is_new || staged.replaces) {
-      vanish(inode);
-    } else {
-      notifier_.invalidate_inode(inode->id, true);
-    }
   }
-  done(answer ? Status() : Status(fail(answer.error())));
+  if (!answer && (staged.is_new || staged.replaces)) {
+    vanish(inode);
+  } else if (!answer || staged.uncached) {
+    notifier_.invalidate_inode(inode->id, true);
+  }
+  // The kernel has attributes from before: whoever has closed the file sees those of the commit.
+  notifier_.invalidate_inode(
+      inode->id, false,
+      [done, status = answer ? Status() : Status(fail(answer.error()))] { done(status); });
   for (const Job& job : waiting) {
     job();
   }

@@ -22,7 +22,7 @@ void Vfs::revive(Inode& inode, const Reply& reply) {
   }
 }
 
-void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data) {
+void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan data, bool append) {
   const auto file = find_file(reply, handle);
   if (!file) {
     return;
@@ -49,8 +49,8 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     if (inode->staged && inode->staged->committing) {
       // The kernel's buffer is gone when this returns.
       inode->after_commit.emplace_back(
-          [this, reply, handle, offset, copy = Bytes(data.begin(), data.end())] {
-            write(reply, handle, offset, copy);
+          [this, reply, handle, offset, append, copy = Bytes(data.begin(), data.end())] {
+            write(reply, handle, offset, copy, append);
           });
       return;
     }
@@ -84,10 +84,12 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     return;
   }
   const auto writer = in_place_writer(inode);
-  if (writer) {
-    (*writer)->write(offset, data, answer);
-  } else {
+  if (!writer) {
     reply.error(writer.error());
+  } else if (append) {
+    (*writer)->append(offset, data, answer);
+  } else {
+    (*writer)->write(offset, data, answer);
   }
 }
 

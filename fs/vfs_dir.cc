@@ -24,8 +24,12 @@ void Vfs::opendir(const Reply& reply, uint64_t id, const fuse_file_info& file) {
     return;
   }
   const auto path = inodes_.path(*inode);
-  if (!path) {
-    reply.error(ENOENT);
+  if (!path) {  // removed, but still a program's directory: the kernel lists nothing of it
+    fuse_file_info out = file;
+    out.fh = dirs_.add(std::make_shared<DirStream>(inode, 0));
+    if (!reply.open(out)) {
+      static_cast<void>(dirs_.take(out.fh));
+    }
     return;
   }
   const uint32_t handle = next_handle();
@@ -51,6 +55,8 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
     reply.error(EBADF);
     return;
   }
+  const InodePtr parent = inodes_.parent(*stream->inode);
+  const uint64_t parent_ino = (parent ? parent : stream->inode)->shown_ino;
   bool ready = false;
   {
     const MutexLock lock(stream->mutex);
@@ -60,11 +66,12 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
       stream->entries.clear();
       stream->asked_ms.clear();
       stream->complete = false;
-      for (const char* name : {".", ".."}) {
+      for (const auto& [name, ino] :
+           {std::pair(".", stream->inode->shown_ino), std::pair("..", parent_ino)}) {
         wire::DirEntry& entry = stream->entries.emplace_back();
         entry.name = name;
         entry.attr.mode = S_IFDIR;
-        entry.attr.ino = stream->inode->shown_ino;
+        entry.attr.ino = ino;
       }
     }
     ready = offset < stream->entries.size() && offset > 0;

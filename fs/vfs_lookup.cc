@@ -100,6 +100,11 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
       return wire::Target{file->remote_handle, {}};
     }
   }
+  for (const auto& stream : dirs_.all()) {
+    if (stream->inode == inode && stream->remote_handle != 0) {
+      return wire::Target{stream->remote_handle, {}};
+    }
+  }
   return std::nullopt;
 }
 
@@ -137,12 +142,40 @@ void Vfs::remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t 
   if (!is_local(inode->staged) && inode->change_count == change_count) {
     inode->attr = attr;
     inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+    inode->access_deadline_ms = inode->attr_deadline_ms;
+    inode->default_acl.reset();
+  }
+}
+
+// Of a directory in which a name has changed.
+void Vfs::forget_times(const InodePtr& inode) {
+  const MutexLock lock(inode->mutex);
+  inode->attr_deadline_ms = 0;
+  inode->forgotten_ms = system_clock().now_ms();
+  ++inode->change_count;
+}
+
+// Who may do what, and the group, do not change with the names in a directory.
+void Vfs::with_access(const InodePtr& directory, AttrDone done) {
+  std::optional<wire::Attr> known;
+  {
+    const MutexLock lock(directory->mutex);
+    if (system_clock().now_ms() < directory->access_deadline_ms) {
+      known = directory->attr;
+    }
+  }
+  if (known) {
+    done(std::move(*known));
+  } else {
+    with_attr(directory, std::move(done));
   }
 }
 
 void Vfs::forget_attr(const InodePtr& inode) {
   const MutexLock lock(inode->mutex);
   inode->attr_deadline_ms = 0;
+  inode->access_deadline_ms = 0;
+  inode->default_acl.reset();
   inode->forgotten_ms = system_clock().now_ms();
   ++inode->change_count;
 }
@@ -156,13 +189,17 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
   wait_in_place(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
 }
 
-// Directories and fifos that were removed while they are open: the agent has no handle of them.
+// Of what was removed while it is open, or is a program's directory, and the agent has no handle
+// of: fifos, and what was opened with O_PATH.
 Result<wire::Attr> Vfs::last_attr(Inode& inode) {
   const MutexLock lock(inode.mutex);
-  if (inode.attr.mode == 0 || S_ISREG(inode.attr.mode)) {
+  if (inode.attr.mode == 0) {
     return fail_os(ESTALE, "no name");
   }
   inode.attr.nlink = 0;
+  if (S_ISDIR(inode.attr.mode)) {
+    inode.attr.size = 0;
+  }
   return inode.attr;
 }
 
@@ -334,39 +371,72 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
 
 void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                          const StagedUse& use) {
-  std::shared_ptr<upload::Upload> upload;
-  wire::Attr shown;
-  {
-    const MutexLock lock(inode->mutex);
-    if (inode->staged) {
-      upload = inode->staged->upload;
-      keep_for_commit(inode->staged->placement.attr, inode->attr, change);
-      if (change.mode) {
-        inode->attr.access = map_.access_of_own(*change.mode);
-      }
-      ++inode->change_count;
-      shown = inode->attr;
-    }
-  }
+  const std::shared_ptr<upload::Upload> upload = staged_upload(inode);
   if (!upload) {  // given up meanwhile
     if (!reply.answered()) {
       setattr_remote(reply, inode, change);
     }
     return;
   }
-  if (!change.size) {
-    shown.size = upload->size();
-    reply_attr(reply, inode, shown);
+  if (gives_away(*inode, change)) {
+    reply.error(EPERM);
     return;
   }
-  shown.size = *change.size;
-  upload->truncate(*change.size, [this, reply, inode, shown, use](const Status& status) {
+  if (takes_group(*inode, change)) {
+    upload->try_group(*change.gid, [this, reply, inode, change, upload, use](const Status& tried) {
+      if (tried) {
+        reply_attr(reply, inode, keep_change(*inode, change, upload->size()));
+      } else {
+        reply.error(tried.error());
+      }
+    });
+    return;
+  }
+  if (!change.size) {
+    reply_attr(reply, inode, keep_change(*inode, change, upload->size()));
+    return;
+  }
+  // First, since it may fail: then nothing has changed.
+  upload->truncate(*change.size, [this, reply, inode, change, use](const Status& status) {
     if (status) {
-      reply_attr(reply, inode, shown);
+      reply_attr(reply, inode, keep_change(*inode, change, *change.size));
     } else {
       reply.error(status.error());
     }
   });
+}
+
+// Only root may; the commit would fail.
+bool Vfs::gives_away(Inode& inode, const wire::SetAttr& change) const {
+  const MutexLock lock(inode.mutex);
+  return map_.remote_uid() != 0 && change.uid && *change.uid != inode.attr.uid;
+}
+
+// Its owner may if it is one of his groups, which the agent knows.
+bool Vfs::takes_group(Inode& inode, const wire::SetAttr& change) const {
+  const MutexLock lock(inode.mutex);
+  return map_.remote_uid() != 0 && change.gid && *change.gid != inode.attr.gid &&
+         *change.gid != map_.remote_gid();
+}
+
+// Gives the attributes to show.
+wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size) {
+  const MutexLock lock(inode.mutex);
+  if (inode.staged) {
+    keep_for_commit(inode.staged->placement.attr, inode.attr, change);
+    if (change.mode) {
+      inode.attr.access = map_.access_of_own(*change.mode);
+      for (wire::Xattr& xattr : inode.staged->placement.xattrs) {
+        if (xattr.name == kAccessAcl) {
+          xattr.value = with_permissions(xattr.value, *change.mode);
+        }
+      }
+    }
+    ++inode.change_count;
+  }
+  wire::Attr shown = inode.attr;
+  shown.size = size;
+  return shown;
 }
 
 void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {

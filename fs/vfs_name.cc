@@ -16,7 +16,7 @@ void Vfs::make_entry(const Reply& reply, const InodePtr& parent, std::string_vie
   pending_unlinks_.flush(*parent, name);
   client::call(agent_, request,
                [this, reply, parent, name = std::string(name)](const Result<wire::Attr>& attr) {
-                 forget_attr(parent);
+                 forget_times(parent);
                  if (attr) {
                    reply_entry(reply, parent, name, *attr);
                  } else {
@@ -25,12 +25,21 @@ void Vfs::make_entry(const Reply& reply, const InodePtr& parent, std::string_vie
                });
 }
 
+// Who makes something owns it, where we can give it away.
+std::optional<wire::Owner> Vfs::owner_of_new(const Reply& reply) const {
+  const fuse_ctx& caller = reply.context();
+  const wire::Owner owner{map_.uid_to_remote(caller.uid), map_.gid_to_remote(caller.gid)};
+  const bool is_ours = owner.uid == map_.remote_uid() && owner.gid == map_.remote_gid();
+  return map_.remote_uid() == 0 && !is_ours ? std::optional(owner) : std::nullopt;
+}
+
 void Vfs::mknod(const Reply& reply, uint64_t parent_id, std::string_view name, uint32_t mode,
                 uint64_t rdev) {
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
   if (path) {
-    make_entry(reply, parent, name, wire::MkNod{*path, mode, rdev});
+    make_entry(reply, parent, name,
+               wire::MkNod{*path, mode, rdev, owner_of_new(reply), reply.context().umask});
   }
 }
 
@@ -38,7 +47,8 @@ void Vfs::mkdir(const Reply& reply, uint64_t parent_id, std::string_view name, u
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
   if (path) {
-    make_entry(reply, parent, name, wire::MkDir{*path, mode & 07777U});
+    make_entry(reply, parent, name,
+               wire::MkDir{*path, mode & 07777U, owner_of_new(reply), reply.context().umask});
   }
 }
 
@@ -47,7 +57,7 @@ void Vfs::symlink(const Reply& reply, std::string_view text, uint64_t parent_id,
   const InodePtr parent = find_inode(reply, parent_id);
   const auto path = parent ? find_path(reply, parent, name) : std::nullopt;
   if (path) {
-    make_entry(reply, parent, name, wire::SymLink{std::string(text), *path});
+    make_entry(reply, parent, name, wire::SymLink{std::string(text), *path, owner_of_new(reply)});
   }
 }
 
@@ -72,7 +82,7 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
              client::call(agent_, wire::Link{target, *path},
                           [this, reply, inode, parent, name](const Result<wire::Attr>& attr) {
                             forget_attr(inode);
-                            forget_attr(parent);
+                            forget_times(parent);
                             if (attr) {
                               reply_entry(reply, parent, name, *attr);
                             } else {
@@ -117,10 +127,11 @@ void Vfs::rmdir_remote(const Reply& reply, const InodePtr& parent, const std::st
                        const std::string& path) {
   client::call(agent_, wire::RmDir{path},
                [this, reply, parent, name](const Result<wire::Empty>& answer) {
-                 forget_attr(parent);
+                 forget_times(parent);
                  if (answer) {
                    if (const InodePtr gone = inodes_.find(*parent, name)) {
                      inodes_.set_key(gone, std::nullopt);
+                     forget_attr(gone);
                    }
                    inodes_.remove_name(*parent, name);
                    reply.ok();
@@ -150,21 +161,22 @@ void Vfs::hide_left(const Inode& directory, Job done) {
   }
 }
 
-// Before a name goes: what is open keeps the file, so it must be open at the agent.
+// Before a name goes: what is open keeps the file, so it must be open at the agent. Of a file that
+// is staged the content is in the staging file, but the old version has the extended attributes.
 void Vfs::hold_open(const InodePtr& inode) {
   std::vector<std::shared_ptr<OpenFile>> files;
   bool writers = false;
   {
     const MutexLock lock(inode->mutex);
-    if (inode->staged) {
-      return;  // its content is in the staging file
+    if (inode->staged && inode->staged->is_new) {
+      return;
     }
     for (const auto& weak : inode->open_files) {
       if (auto file = weak.lock()) {
         files.push_back(std::move(file));
       }
     }
-    writers = inode->open_writers > 0;
+    writers = inode->open_writers > 0 && !inode->staged;
   }
   for (const auto& file : files) {
     ignore(read_handle(*file), "without a name there is nothing to hold");

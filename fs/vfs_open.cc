@@ -13,8 +13,17 @@
 namespace cpaway::fs {
 namespace {
 
+// Truncating is writing, whatever else the descriptor is for.
 bool opens_for_writing(int flags) {
-  return (flags & O_ACCMODE) != O_RDONLY;
+  return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
+}
+
+// What is left of a file's mode when `caller` writes to it: chmod(2), open(2).
+uint32_t written_mode(uint32_t mode, const fuse_ctx& caller) {
+  if (caller.uid == 0) {
+    return mode;  // CAP_FSETID, as far as can be seen from here
+  }
+  return mode & ~static_cast<uint32_t>(S_ISUID | ((mode & S_IXGRP) != 0 ? S_ISGID : 0));
 }
 
 uint8_t wanted_access(int flags) {
@@ -154,6 +163,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
       was_abandoned = inode->staged->abandoned;
       revive(*inode, reply);
       note_new_content(*inode);
+      drop_privileges(*inode, written_mode(inode->attr.mode, reply.context()));
     }
   }
   if (error != 0) {
@@ -202,7 +212,7 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     open_writing(reply, inode, attr, file, (file.flags & O_TRUNC) != 0);
     return;
   }
-  with_attr(parent, [this, reply, inode, attr, file](const Result<wire::Attr>& parent_attr) {
+  with_access(parent, [this, reply, inode, attr, file](const Result<wire::Attr>& parent_attr) {
     if (parent_attr) {
       open_truncating(reply, inode, attr, *parent_attr, file);
     } else {
@@ -216,7 +226,10 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
 void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                           const wire::Attr& parent, const fuse_file_info& info) {
   const bool owner = attr.uid == map_.remote_uid() || map_.remote_uid() == 0;
-  const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner &&
+  // Its extended attributes are handed down; those of the user can be read by who may read the
+  // file.
+  const bool readable = (attr.access & (wire::kMayRead | wire::kNoXattrs)) != 0;
+  const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable &&
                            access_error(parent, wire::kMayWrite | wire::kMayExecute) == 0;
   const auto path = replaceable ? inodes_.path(*inode) : std::nullopt;
   if (!path) {
@@ -238,6 +251,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       inode->attr.mtime = now_time();
       inode->attr.ctime = inode->attr.mtime;
       stage(*inode, upload, false, false);
+      drop_privileges(*inode, written_mode(inode->attr.mode, reply.context()));
       file = add_open_file_locked(inode, true);
       file->touched = true;
       file->is_copy = copying;
@@ -275,6 +289,13 @@ void Vfs::retire_writer(const InodePtr& inode) {
   }
 }
 
+void Vfs::drop_privileges(Inode& inode, uint32_t mode) {
+  if (mode != inode.attr.mode) {
+    inode.attr.mode = mode;
+    inode.staged->placement.attr.mode = mode & 07777U;
+  }
+}
+
 void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive) {
   Staged staged;
   staged.upload = std::move(upload);
@@ -287,7 +308,7 @@ void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_ne
 }
 
 // In place: the writer is opened at the agent now, and truncated there where that is asked for.
-void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& /*attr*/,
+void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& before,
                        const fuse_file_info& info, bool truncate) {
   const auto file = add_open_file(inode, true);
   const auto writer = in_place_writer(inode);
@@ -310,6 +331,11 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
   forget_attr(inode);
   wire::SetAttrRequest request{wire::Target{handle, {}}, {}};
   request.attr.size = 0;
+  // Otherwise the agent's kernel sees to it.
+  const uint32_t mode = written_mode(before.mode, reply.context());
+  if (mode != before.mode && map_.remote_uid() == 0) {
+    request.attr.mode = mode & 07777U;
+  }
   client::call(agent_, request, [this, reply, file, info](const Result<wire::Attr>& attr) {
     forget_attr(file->inode);
     if (attr) {
@@ -331,26 +357,69 @@ void Vfs::create(const Reply& reply, uint64_t parent_id, std::string_view name, 
     reply.error(EPERM);
     return;
   }
-  with_attr(parent, [this, reply, parent, name = std::string(name), mode,
-                     file](const Result<wire::Attr>& attr) {
-    if (attr) {
-      create_known(reply, parent, *attr, name, mode, file);
-    } else {
+  with_access(parent, [this, reply, parent, name = std::string(name), mode,
+                       file](const Result<wire::Attr>& attr) {
+    if (!attr) {
       reply.error(attr.error());
+      return;
     }
+    if (const int error = access_error(*attr, wire::kMayWrite | wire::kMayExecute); error != 0) {
+      reply.error(error);
+      return;
+    }
+    with_default_acl(
+        parent, *attr,
+        [this, reply, parent, attr = *attr, name, mode,
+         file](const Result<std::optional<Bytes>>& acl) {
+          if (!acl) {
+            reply.error(acl.error());
+            return;
+          }
+          InheritedAcl inherited{mode & ~(reply.context().umask & 0777U), std::nullopt};
+          if (*acl) {
+            inherited = inherit_acl(**acl, mode).value_or(inherited);
+          }
+          create_known(reply, parent, attr, name, inherited, file);
+        });
   });
+}
+
+// The default ACL of a directory with these attributes, where it has one.
+void Vfs::with_default_acl(const InodePtr& directory, const wire::Attr& attr, AclDone done) {
+  std::optional<KnownAcl> known;
+  {
+    const MutexLock lock(directory->mutex);
+    known = directory->default_acl;
+  }
+  const auto target = target_of(directory);
+  if ((attr.access & wire::kNoXattrs) != 0 || known || !target) {
+    done(known ? std::move(known->acl) : std::nullopt);
+    return;
+  }
+  client::call(agent_, wire::GetXattr{*target, std::string(kDefaultAcl)},
+               [directory, done = std::move(done)](Result<wire::GetXattr::Answer> answer) {
+                 if (!answer && answer.error().code != Errc::os) {
+                   done(fail(answer.error()));
+                   return;
+                 }
+                 KnownAcl acl;
+                 if (answer) {
+                   acl.acl = std::move(answer->value);
+                 }
+                 {
+                   const MutexLock lock(directory->mutex);
+                   directory->default_acl = acl;
+                 }
+                 done(std::move(acl.acl));
+               });
 }
 
 // Nothing is sent yet: the name appears on the remote host with the commit.
 void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
-                       const std::string& name, uint32_t mode, const fuse_file_info& info) {
+                       const std::string& name, const InheritedAcl& inherited,
+                       const fuse_file_info& info) {
   const auto path = find_path(reply, parent, name);
   if (!path) {
-    return;
-  }
-  if (const int error = access_error(parent_attr, wire::kMayWrite | wire::kMayExecute);
-      error != 0) {
-    reply.error(error);
     return;
   }
   const auto replaced = pending_unlinks_.claim(*parent, name, reply.caller());
@@ -365,20 +434,29 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   auto upload = upload::Upload::create(upload_context(), *path, std::move(hints));
   transfers_.start(upload, *path);
   wire::Attr attr;
-  attr.mode = S_IFREG | (mode & 07777U);
+  attr.mode = S_IFREG | (inherited.mode & 07777U);
   attr.nlink = 1;
-  attr.uid = map_.remote_uid();
-  attr.gid = (parent_attr.mode & S_ISGID) != 0 ? parent_attr.gid : map_.remote_gid();
+  const bool parents_group = (parent_attr.mode & S_ISGID) != 0;
+  const auto owner = owner_of_new(reply);
+  attr.uid = owner ? owner->uid : map_.remote_uid();
+  attr.gid = parents_group ? parent_attr.gid : (owner ? owner->gid : map_.remote_gid());
   attr.atime = attr.mtime = attr.ctime = now_time();
-  attr.access = map_.access_of_own(mode);
+  attr.access = map_.access_of_own(inherited.mode);
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
     stage(*inode, std::move(upload), !replaced, (info.flags & O_EXCL) != 0 && !replaced);
     inode->staged->replaces = replaced.has_value();
     inode->staged->placement.fresh = replaced.has_value();
+    if (inherited.access) {
+      inode->staged->placement.xattrs.push_back({std::string(kAccessAcl), *inherited.access});
+    }
+    if (owner) {
+      inode->staged->placement.attr.uid = attr.uid;
+      inode->staged->placement.attr.gid = parents_group ? std::nullopt : std::optional(attr.gid);
+    }
   }
-  forget_attr(parent);
+  forget_times(parent);
   const auto file = add_open_file(inode, true);
   file->touched = true;
   file->is_copy = is_copying(reply.caller());
@@ -389,6 +467,23 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     close_file(files_.take(out.fh));
     inodes_.forget(inode->id, 1);
   }
+}
+
+// Of a file that has lost its name what is open already is opened anew. Nothing where neither is.
+std::optional<wire::Open> Vfs::open_request(const InodePtr& inode, uint32_t flags) {
+  const auto target = target_of(inode);
+  if (!target) {
+    return std::nullopt;
+  }
+  return wire::Open{next_handle(), target->path, flags, 0, target->handle};
+}
+
+void Vfs::send_open(const wire::Open& request) {
+  client::call(agent_, request, [](const Result<wire::Attr>& answer) {
+    if (!answer) {
+      log::debug("open: ", answer.error().to_string());
+    }
+  });
 }
 
 Result<uint32_t> Vfs::read_handle(OpenFile& file) {
@@ -405,25 +500,22 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
     }
     old = file.remote_handle;
   }
-  const auto path = inodes_.path(*file.inode);
-  if (!path) {
-    return old != 0 ? Result<uint32_t>(old) : fail_os(ESTALE, "no name");
+  if (old != 0 && !inodes_.path(*file.inode)) {
+    return old;
   }
-  const uint32_t handle = next_handle();
-  client::call(agent_, wire::Open{handle, *path, wire::kOpenRead, 0},
-               [](const Result<wire::Attr>& answer) {
-                 if (!answer) {
-                   log::debug("open: ", answer.error().to_string());
-                 }
-               });
-  uint32_t unused = handle;
+  const auto request = open_request(file.inode, wire::kOpenRead);
+  if (!request) {
+    return fail_os(ESTALE, "no name");
+  }
+  send_open(*request);
+  uint32_t unused = request->handle;
   uint32_t current = 0;
   {
     // Published after the open was sent, so that no read overtakes it.
     const MutexLock lock(file.mutex);
     if (file.remote_handle == old) {
       unused = old;
-      file.remote_handle = handle;
+      file.remote_handle = request->handle;
       file.version = version;
     }
     current = file.remote_handle;
@@ -441,27 +533,27 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
     }
     known_size = inode->attr.size;
   }
-  const auto path = inodes_.path(*inode);
-  if (!path) {
+  const auto request = open_request(inode, wire::kOpenWrite);
+  if (!request) {
     return fail_os(ESTALE, "no name");
   }
-  const uint32_t handle = next_handle();
-  client::call(agent_, wire::Open{handle, *path, wire::kOpenWrite, 0},
-               [](const Result<wire::Attr>& answer) {
-                 if (!answer) {
-                   log::debug("open for writing: ", answer.error().to_string());
-                 }
-               });
-  auto writer = upload::InPlaceWriter::create(upload_context(), handle, known_size);
+  send_open(*request);
+  auto writer = upload::InPlaceWriter::create(upload_context(), request->handle, known_size,
+                                              [this, weak = std::weak_ptr(inode)] {
+                                                if (const InodePtr changed = weak.lock()) {
+                                                  forget_attr(changed);
+                                                  notifier_.invalidate_inode(changed->id, true);
+                                                }
+                                              });
   uint32_t unused = 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
-      unused = handle;
+      unused = request->handle;
       writer = inode->writer;
     } else {
       inode->writer = writer;
-      inode->writer_handle = handle;
+      inode->writer_handle = request->handle;
     }
   }
   close_remote(unused);

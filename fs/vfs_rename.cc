@@ -191,8 +191,8 @@ void Vfs::rename_remote(const RenameJob& job, const InodePtr& source, const Inod
   client::call(agent_, wire::Rename{*old_path, *new_path, job.flags},
                [this, job, new_path, target, source](const Result<wire::Empty>& answer) {
                  const bool exchange = (job.flags & RENAME_EXCHANGE) != 0;
-                 forget_attr(job.from);
-                 forget_attr(job.to);
+                 forget_times(job.from);
+                 forget_times(job.to);
                  if (!answer) {
                    job.reply.error(answer.error());
                    return;
@@ -223,6 +223,7 @@ void Vfs::lose_to_rename(const InodePtr& directory, const InodePtr& target) {
       target->staged->left_in = directory->id;
       target->staged->upload->set_nameless();
       target->attr.nlink = 0;
+      target->attr.ctime = now_time();
     }
   }
   if (gone) {

@@ -39,6 +39,7 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
         local_only = inode->staged->is_new;
         inode->staged->unlinked = true;
         inode->staged->left_in = parent->id;
+        inode->attr.ctime = now_time();
         if (local_only) {
           inode->staged->upload->set_nameless();
           inode->attr.nlink = 0;
@@ -94,7 +95,7 @@ void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePt
     const MutexLock lock(inode->mutex);
     inode->attr_deadline_ms = 0;
   }
-  forget_attr(parent);
+  forget_times(parent);
   reply.ok();
 }
 
@@ -105,7 +106,7 @@ void Vfs::carry_out(const PendingUnlink& pending) {
   }
   client::call(agent_, wire::Unlink{*path},
                [this, parent = pending.parent, path = *path](const Result<wire::Empty>& answer) {
-                 forget_attr(parent);
+                 forget_times(parent);
                  if (!answer && answer.error().os_errno != ENOENT) {
                    log::error("unlink ", path, ": ", answer.error().to_string());
                  }
@@ -113,7 +114,7 @@ void Vfs::carry_out(const PendingUnlink& pending) {
 }
 
 void Vfs::give_back(const PendingUnlink& pending) {
-  forget_attr(pending.parent);
+  forget_times(pending.parent);
   notifier_.invalidate_entry(pending.parent->id, pending.name);
 }
 
@@ -132,7 +133,7 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
   }
   client::call(agent_, wire::Unlink{*path},
                [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
-                 forget_attr(parent);
+                 forget_times(parent);
                  bool gone = false;
                  if (answer) {
                    inodes_.remove_name(*parent, name);

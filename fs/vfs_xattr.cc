@@ -32,7 +32,7 @@ int judge_xattr(std::string_view name, uint8_t access, uint8_t wanted, bool as_r
 
 // True where no file at the agent hands down xattrs to it.
 bool has_no_old_version(const Staged& staged) {
-  return staged.is_new || staged.replaces || staged.unlinked;
+  return staged.is_new || staged.replaces;
 }
 
 bool same_version(const wire::Attr& a, const wire::Attr& b) {
@@ -235,64 +235,115 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
   }
   wire::Xattr xattr{std::string(name), Bytes(value.begin(), value.end())};
   when_settled(inode, [this, reply, inode, xattr = std::move(xattr), flags](const StagedUse& use) {
-    bool asks_old = false;
-    {
-      const MutexLock lock(inode->mutex);
-      asks_old = inode->staged && flags != 0 && !has_no_old_version(*inode->staged);
+    if (use) {
+      setxattr_staged(reply, inode, xattr, flags, use);
+      return;
     }
-    const auto target = !use || asks_old ? target_of(inode) : std::nullopt;
-    if (use && !target) {
-      reply.error(keep_xattr(*inode, xattr, flags, false));
-    } else if (use) {
-      client::call(
-          agent_, wire::GetXattr{*target, xattr.name},
-          [this, reply, inode, xattr, flags, use](const Result<wire::GetXattr::Answer>& old) {
-            reply.error(keep_xattr(*inode, xattr, flags, old.has_value()));
-          });
-    } else if (target) {
-      client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
-                   [this, reply, inode](const Result<wire::Empty>& answer) {
-                     forget_attr(inode);  // ctime, and the mode where it was an ACL
-                     if (answer) {
-                       reply.ok();
-                     } else {
-                       reply.error(answer.error());
-                     }
-                   });
+    const auto target = target_of(inode);
+    if (!target) {
+      const MutexLock lock(inode->mutex);
+      const int error =
+          judge_xattr(xattr.name, inode->attr.access, wire::kMayWrite, map_.remote_uid() == 0);
+      reply.error(error != 0 ? error : ESTALE);
+      return;
+    }
+    client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
+                 [this, reply, inode](const Result<wire::Empty>& answer) {
+                   forget_attr(inode);  // ctime, and the mode where it was an ACL
+                   if (answer) {
+                     reply.ok();
+                   } else {
+                     reply.error(answer.error());
+                   }
+                 });
+  });
+}
+
+// The version that hands down its attributes counts for the flags, and saves trying what it has.
+void Vfs::setxattr_staged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr,
+                          int flags, const StagedUse& use) {
+  bool has_old = false;
+  {
+    const MutexLock lock(inode->mutex);
+    has_old = inode->staged && !has_no_old_version(*inode->staged);
+  }
+  const auto target = has_old ? target_of(inode) : std::nullopt;
+  if (!target) {
+    keep_judged(reply, inode, xattr, flags, fail_os(ENODATA, "no old version"), use);
+    return;
+  }
+  client::call(agent_, wire::GetXattr{*target, xattr.name},
+               [this, reply, inode, xattr, flags, use](const Result<wire::GetXattr::Answer>& old) {
+                 keep_judged(reply, inode, xattr, flags, old, use);
+               });
+}
+
+// For the commit. The staging file gets it at once, so that its filesystem's errors are told here
+// and not at close; a list that is a mode needs no such trial.
+void Vfs::keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr,
+                      int flags, const Result<wire::GetXattr::Answer>& old, const StagedUse& use) {
+  if (const int error = judge_staged(*inode, xattr.name, flags, old.has_value()); error != 0) {
+    reply.error(error);
+    return;
+  }
+  const auto upload = staged_upload(inode);
+  const bool is_known = old && old->value == xattr.value;
+  const bool is_mode = xattr.name == kAccessAcl && is_minimal(xattr.value);
+  if (!upload || is_known || is_mode) {
+    keep_xattr(*inode, xattr);
+    reply.ok();
+    return;
+  }
+  upload->try_xattr(xattr, [this, reply, inode, xattr, use](const Status& tried) {
+    if (tried) {
+      keep_xattr(*inode, xattr);
+      reply.ok();
     } else {
-      reply.error(ESTALE);
+      reply.error(tried.error());
     }
   });
 }
 
-// For the commit; an errno, or 0. `old_has_it`: the version that hands down its xattrs.
-int Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr, int flags, bool old_has_it) {
+// An errno, or 0.
+int Vfs::judge_staged(Inode& inode, const std::string& name, int flags, bool old_has_it) const {
   const MutexLock lock(inode.mutex);
   if (!inode.staged) {
     return ESTALE;  // given up meanwhile
   }
   if (const int error =
-          judge_xattr(xattr.name, inode.attr.access, wire::kMayWrite, map_.remote_uid() == 0);
+          judge_xattr(name, inode.attr.access, wire::kMayWrite, map_.remote_uid() == 0);
       error != 0) {
     return error;
   }
-  auto& xattrs = inode.staged->placement.xattrs;
-  const auto found = std::find_if(xattrs.begin(), xattrs.end(), [&xattr](const wire::Xattr& one) {
-    return one.name == xattr.name;
-  });
-  const bool is_there = old_has_it || found != xattrs.end();
+  const auto& xattrs = inode.staged->placement.xattrs;
+  const bool is_there =
+      old_has_it || std::any_of(xattrs.begin(), xattrs.end(),
+                                [&name](const wire::Xattr& one) { return one.name == name; });
   if (is_there && (flags & XATTR_CREATE) != 0) {
     return EEXIST;
   }
-  if (!is_there && (flags & XATTR_REPLACE) != 0) {
-    return ENODATA;
+  return !is_there && (flags & XATTR_REPLACE) != 0 ? ENODATA : 0;
+}
+
+void Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr) {
+  const MutexLock lock(inode.mutex);
+  if (!inode.staged) {
+    return;
   }
-  if (found != xattrs.end()) {
-    found->value = xattr.value;
-  } else {
-    xattrs.push_back(xattr);
+  inode.attr.ctime = now_time();
+  wire::Placement& placement = inode.staged->placement;
+  std::erase_if(placement.xattrs,
+                [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
+  const auto permissions = xattr.name == kAccessAcl ? permissions_of(xattr.value) : std::nullopt;
+  if (permissions) {
+    inode.attr.mode = (inode.attr.mode & ~0777U) | *permissions;
+    inode.attr.access = map_.access_of_own(inode.attr.mode);
+    placement.attr.mode = inode.attr.mode & 07777U;
   }
-  return 0;
+  // One that says no more than the mode is none, unless it takes the old version's away.
+  if (!permissions || !is_minimal(xattr.value) || !has_no_old_version(*inode.staged)) {
+    placement.xattrs.push_back(xattr);
+  }
 }
 
 void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
@@ -317,12 +368,14 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
         removed = std::erase_if(inode->staged->placement.xattrs,
                                 [&name](const wire::Xattr& one) { return one.name == name; }) > 0;
         is_new = has_no_old_version(*inode->staged);
+        inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
       }
     }
     // The old version would hand it down.
     const auto target = is_new || error != 0 ? std::nullopt : target_of(inode);
     if (!target) {
-      reply.error(removed || error != 0 ? error : ENODATA);
+      const bool good = removed || name == kAccessAcl;  // which every file has, as its mode
+      reply.error(good || error != 0 ? error : ENODATA);
       return;
     }
     client::call(agent_, wire::RemoveXattr{*target, name},

@@ -54,7 +54,7 @@ void handle_signals() {
 }
 
 void prepare_process() {
-  ::umask(0);  // modes come from the mounting kernel, which has applied the program's umask
+  ::umask(0);  // modes come with the umask of the program that wants them
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;

@@ -185,6 +185,10 @@ Status change_attr(const Location& at, const wire::SetAttr& attr) {
   if (attr.size) {
     CPAWAY_TRY(change_size(at, *attr.size));
   }
+  if (attr == wire::SetAttr{}) {  // chown(-1, -1), which sets ctime
+    constexpr auto kSame = static_cast<uid_t>(-1);
+    return result_of(::fchownat(at.dir, at.name.c_str(), kSame, kSame, at.at_flags()), "chown");
+  }
   CPAWAY_TRY(change_owner(at, attr));
   if (attr.mode) {
     CPAWAY_TRY(change_mode(at, *attr.mode));

@@ -99,6 +99,8 @@ constexpr Route kRoutes[] = {
     route<&on_seek_transfer>(Op::seek_transfer, kLooks, kTransfer, kPool),
     route<&on_allocate_transfer>(Op::allocate_transfer, kWrites, kTransfer, kPool),
     route<&on_copy_transfer>(Op::copy_transfer, kReadsContent | kWrites, kTransfer, kPool),
+    route<&on_try_xattr>(Op::try_xattr, kWrites, kTransfer, kPool),
+    route<&on_try_group>(Op::try_group, kWrites, kTransfer, kPool),
     route<&on_hide_transfer>(Op::hide_transfer, kWrites, kTransfer, kPool),
     route<&on_getattr>(Op::getattr, kLooks, kHandle, kReader),
     route<&on_setattr>(Op::setattr, kWrites, kHandle, kReader),

@@ -21,6 +21,8 @@ Result<wire::Block::Answer> on_block(Context& context, const wire::Block& reques
 Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& request);
 Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& request,
                                        ByteSpan bulk);
+Status on_try_xattr(Context& context, const wire::TryXattr& request);
+Status on_try_group(Context& context, const wire::TryGroup& request);
 Status on_hide_transfer(Context& context, const wire::HideTransfer& request);
 Status on_truncate_transfer(Context& context, const wire::TruncateTransfer& request);
 Result<Bytes> on_read_transfer(Context& context, const wire::ReadTransfer& request);

@@ -9,9 +9,12 @@
 
 #include "engine/agent/attr.h"
 #include "engine/agent/handlers.h"
+#include "engine/agent/xattr.h"
 
 namespace cpaway::agent {
 namespace {
+
+constexpr uint32_t kModeBits = 07777;
 
 Status result_of(int returned, const std::string& path) {
   return returned == 0 ? Status{} : Status(fail_os(errno, path));
@@ -19,6 +22,36 @@ Status result_of(int returned, const std::string& path) {
 
 Result<Location> locate_new(Context& context, const std::string& path) {
   return context.root.locate_name(path, EEXIST);
+}
+
+// The kernel does it by itself, but knows only one umask for all threads.
+uint32_t masked(const Location& at, uint32_t mode, uint32_t umask) {
+  Location directory;
+  directory.dir = at.dir;
+  const auto acl =
+      umask != 0 ? get_xattr(directory, "system.posix_acl_default") : Result<Bytes>(Bytes{});
+  return acl ? mode : mode & ~(umask & 0777U);
+}
+
+// What root has made for somebody else. A filesystem that knows no owners leaves it as it is.
+void give_away(const Location& at, const wire::Owner& owner, uint32_t mode) {
+  struct stat directory {};
+  const bool keeps_group = ::fstat(at.dir, &directory) != 0 || (directory.st_mode & S_ISGID) != 0;
+  const gid_t group = keeps_group ? static_cast<gid_t>(-1) : owner.gid;
+  const bool given =
+      ::fchownat(at.dir, at.name.c_str(), owner.uid, group, AT_SYMLINK_NOFOLLOW) == 0;
+  if (given && (mode & (S_ISUID | S_ISGID)) != 0) {
+    ignore(change_mode(at, mode & kModeBits), "it lacks bits that it got for a moment only");
+  }
+}
+
+// The answer of mknod, mkdir and symlink.
+Result<wire::Attr> made(const Location& at, const std::optional<wire::Owner>& owner,
+                        uint32_t mode) {
+  if (owner) {
+    give_away(at, *owner, mode);
+  }
+  return read_attr(at);
 }
 
 // A directory that holds nothing but what uploads have left is empty to who uses it.
@@ -72,15 +105,16 @@ Result<wire::ReadLink::Answer> on_readlink(Context& context, const wire::ReadLin
 
 Result<wire::Attr> on_mknod(Context& context, const wire::MkNod& request) {
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
-  CPAWAY_TRY(
-      result_of(::mknodat(at.dir, at.name.c_str(), request.mode, request.rdev), request.path));
-  return read_attr(at);
+  const uint32_t mode = masked(at, request.mode, request.umask);
+  CPAWAY_TRY(result_of(::mknodat(at.dir, at.name.c_str(), mode, request.rdev), request.path));
+  return made(at, request.owner, mode);
 }
 
 Result<wire::Attr> on_mkdir(Context& context, const wire::MkDir& request) {
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
-  CPAWAY_TRY(result_of(::mkdirat(at.dir, at.name.c_str(), request.mode), request.path));
-  return read_attr(at);
+  const uint32_t mode = masked(at, request.mode, request.umask);
+  CPAWAY_TRY(result_of(::mkdirat(at.dir, at.name.c_str(), mode), request.path));
+  return made(at, request.owner, 0);  // chown(2) leaves a directory its bits
 }
 
 Status on_unlink(Context& context, const wire::Unlink& request) {
@@ -101,19 +135,19 @@ Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request) {
   }
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
   CPAWAY_TRY(result_of(::symlinkat(request.text.c_str(), at.dir, at.name.c_str()), request.path));
-  return read_attr(at);
+  return made(at, request.owner, 0);
 }
 
 Status on_rename(Context& context, const wire::Rename& request) {
-  static_assert(RENAME_NOREPLACE == 1 && RENAME_EXCHANGE == 2);
-  if ((request.flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) != 0) {
+  static_assert(RENAME_NOREPLACE == 1 && RENAME_EXCHANGE == 2 && RENAME_WHITEOUT == 4);
+  if ((request.flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) != 0) {
     return fail_os(EINVAL, "flags");
   }
   CPAWAY_ASSIGN(const Location from, context.root.locate_name(request.from, EBUSY));
   CPAWAY_ASSIGN(const Location to, context.root.locate_name(request.to, EBUSY));
   uint32_t flags = request.flags;
-  if (flags == 0 && context.mode == Mode::no_delete) {
-    flags = RENAME_NOREPLACE;  // taking a name away from a file removes it
+  if ((flags & RENAME_EXCHANGE) == 0 && context.mode == Mode::no_delete) {
+    flags |= RENAME_NOREPLACE;  // taking a name away from a file removes it
   }
   if (flags == 0) {  // known to every kernel and filesystem
     return emptying(to, [&] {

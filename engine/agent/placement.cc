@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
 #include <optional>
 #include <vector>
 
@@ -15,6 +16,14 @@ namespace cpaway::agent {
 namespace {
 
 constexpr uint32_t kModeBits = 07777;
+
+Status check_placement(const wire::Placement& placement) {
+  const wire::SetAttr& attr = placement.attr;
+  if (attr.size || attr.atime_now || attr.mtime_now) {
+    return fail_os(EINVAL, "placement");
+  }
+  return {};
+}
 
 // The regular file that has the name now, if one has.
 Result<std::optional<struct stat>> find_old(const Location& target) {
@@ -52,9 +61,40 @@ Status inherit(const Location& old_name, const struct stat& old, const Location&
   return copy_xattrs(old_name, file);
 }
 
+// By the clock of the kernel's own time stamps.
+wire::Time time_ago(uint64_t age) {
+  constexpr uint64_t kSecond = 1'000'000'000;
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  const auto seconds = static_cast<int64_t>(age / kSecond);
+  const auto rest = static_cast<int64_t>(age % kSecond);
+  wire::Time time{now.tv_sec - seconds, static_cast<uint32_t>(now.tv_nsec)};
+  if (now.tv_nsec < rest) {
+    --time.seconds;
+    time.nanoseconds += static_cast<uint32_t>(kSecond);
+  }
+  time.nanoseconds -= static_cast<uint32_t>(rest);
+  return time;
+}
+
+wire::SetAttr times_of(const wire::Placement& placement) {
+  wire::SetAttr times;
+  times.atime = placement.attr.atime;
+  times.mtime = placement.attr.mtime;
+  if (!times.atime && placement.atime_age) {
+    times.atime = time_ago(*placement.atime_age);
+  }
+  if (!times.mtime && placement.mtime_age) {
+    times.mtime = time_ago(*placement.mtime_age);
+  }
+  return times;
+}
+
 Status apply_attributes(const Location& target, const std::optional<struct stat>& old,
                         const wire::Placement& placement, const Location& file) {
   uint32_t mode = placement.create_mode;
+  // Those that were only tried, and an ACL that the directory has given it.
+  CPAWAY_TRY(remove_xattrs(file, false));
   if (old && !placement.fresh) {
     CPAWAY_TRY(inherit(target, *old, file));
     mode = inherited_mode(*old);
@@ -64,7 +104,7 @@ Status apply_attributes(const Location& target, const std::optional<struct stat>
   for (const wire::Xattr& xattr : placement.xattrs) {
     CPAWAY_TRY(set_xattr(file, xattr, 0));
   }
-  return change_times(file, placement.attr);
+  return change_times(file, times_of(placement));
 }
 
 // Keeps the old version's inode beyond the rename, which would free its pages before it returns.
@@ -94,9 +134,7 @@ Status sync_directory(const Location& target, int file) {
 Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
                                  const wire::Placement& placement, bool durable,
                                  const hash::Sha256Value& sha256) {
-  if (placement.attr.size) {
-    return fail_os(EINVAL, "size in a placement");
-  }
+  CPAWAY_TRY(check_placement(placement));
   CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
   std::optional<struct stat> old;
   if (!placement.exclusive) {
@@ -158,8 +196,8 @@ Status change_in_place(const Location& file, const struct stat& old,
   for (const wire::Xattr& xattr : placement.xattrs) {
     CPAWAY_TRY(set_xattr(file, xattr, 0));
   }
-  wire::SetAttr times = placement.attr;
-  times.mtime_now = times.mtime_now || !times.mtime;  // it was written, if with the same bytes
+  wire::SetAttr times = times_of(placement);
+  times.mtime_now = !times.mtime;  // it was written, if with the same bytes
   return change_times(file, times);
 }
 
@@ -183,9 +221,7 @@ void change_back(const Location& file, const struct stat& old,
 Result<wire::CommitAnswer> place_identical(Context& context, int old,
                                            const wire::Placement& placement, bool durable,
                                            const hash::Sha256Value& sha256) {
-  if (placement.attr.size) {
-    return fail_os(EINVAL, "size in a placement");
-  }
+  CPAWAY_TRY(check_placement(placement));
   CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
   CPAWAY_ASSIGN(const auto named, find_old(target));
   struct stat st {};

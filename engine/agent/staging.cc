@@ -15,8 +15,6 @@
 namespace cpaway::agent {
 namespace {
 
-constexpr uint32_t kStagingMode = 0600;
-
 Status may_create_in(int dir) {
   if (::faccessat(dir, ".", W_OK | X_OK, AT_EACCESS) != 0) {
     return fail_os(errno, "directory");
@@ -105,8 +103,8 @@ Status StagingFile::take_over(bool whoever_has_it) {
   }
   Location self;
   self.dir = fd.get();
-  CPAWAY_TRY(remove_xattrs(self));
-  if (::fchmod(fd.get(), kStagingMode) != 0) {
+  CPAWAY_TRY(remove_xattrs(self, true));
+  if (::fchmod(fd.get(), kMode) != 0) {
     return fail_os(errno, name_);
   }
   kept_size_ = static_cast<uint64_t>(st.st_size);
@@ -138,7 +136,7 @@ Status StagingFile::ensure() {
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   constexpr int kTries = 3;
   for (int i = 0; i < kTries; ++i) {
-    UniqueFd fd(::openat(dir_.get(), name_.c_str(), kFlags, kStagingMode));
+    UniqueFd fd(::openat(dir_.get(), name_.c_str(), kFlags, kMode));
     if (!fd && errno != EEXIST) {
       return fail_os(errno, name_);
     }

@@ -10,6 +10,7 @@
 #include "engine/agent/attr.h"
 #include "engine/agent/ranges.h"
 #include "engine/agent/verified_io.h"
+#include "engine/agent/xattr.h"
 #include "engine/base/strings.h"
 #include "engine/delta/compress.h"
 #include "engine/wire/frame.h"
@@ -230,6 +231,21 @@ Status Transfer::truncate(uint64_t size) {
   CPAWAY_TRY(make_copies());
   reset_digest_above(size);
   return truncate_fd(file_.fd(), size);
+}
+
+Status Transfer::try_xattr(const wire::Xattr& xattr) {
+  CPAWAY_TRY(make_copies());
+  Location self;
+  self.dir = file_.fd();
+  CPAWAY_TRY(set_xattr(self, xattr, 0));
+  // An access ACL has set the mode; what is not finished is nobody else's yet.
+  return change_mode(self, StagingFile::kMode);
+}
+
+Status Transfer::try_group(uint32_t gid) {
+  CPAWAY_TRY(make_copies());
+  const int result = ::fchown(file_.fd(), static_cast<uid_t>(-1), gid);
+  return result == 0 ? Status{} : Status(fail_os(errno, "group"));
 }
 
 Status Transfer::hide() {

@@ -43,6 +43,8 @@ class Transfer {
                                                         ByteSpan literals);
   [[nodiscard]] Result<Bytes> read(uint64_t offset, uint32_t size);
   [[nodiscard]] Status truncate(uint64_t size);
+  [[nodiscard]] Status try_xattr(const wire::Xattr& xattr);
+  [[nodiscard]] Status try_group(uint32_t gid);
   // Takes the staging file's name away: no commit can follow.
   [[nodiscard]] Status hide();
   [[nodiscard]] Result<uint64_t> seek(uint64_t offset, bool hole);

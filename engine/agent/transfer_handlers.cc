@@ -83,6 +83,16 @@ Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& re
   return place(context, file, request.placement, request.durable, sha256);
 }
 
+Status on_try_xattr(Context& context, const wire::TryXattr& request) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  return transfer->try_xattr(request.xattr);
+}
+
+Status on_try_group(Context& context, const wire::TryGroup& request) {
+  CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
+  return transfer->try_group(request.gid);
+}
+
 Status on_hide_transfer(Context& context, const wire::HideTransfer& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
   return transfer->hide();

@@ -1,5 +1,8 @@
 #include "engine/agent/verified_io.h"
 
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
@@ -52,6 +55,41 @@ Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset) {
   const std::span<uint8_t> buffer = thread_buffer().first(bytes.size());
   CPAWAY_ASSIGN(const size_t size, pread_full(fd, buffer, offset));
   return ByteSpan(buffer.first(size));
+}
+
+Result<uint64_t> append(int fd, ByteSpan bytes) {
+  const iovec part{const_cast<uint8_t*>(bytes.data()), bytes.size()};
+  // At the end, and the position behind it.
+  const ssize_t written = ::pwritev2(fd, &part, 1, -1, RWF_APPEND);
+  const bool unknown = written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL);
+  if (written < 0 && !unknown) {
+    return fail_os(errno, "append");
+  }
+  const off_t end = ::lseek(fd, 0, unknown ? SEEK_END : SEEK_CUR);
+  if (end < 0) {
+    return fail_os(errno, "append");
+  }
+  const size_t done = unknown ? 0 : static_cast<size_t>(written);
+  CPAWAY_TRY(write_at(fd, bytes.subspan(done), static_cast<uint64_t>(end)));
+  return static_cast<uint64_t>(end) - done;
+}
+
+Result<std::optional<uint64_t>> find_bytes(int fd, uint64_t from, ByteSpan bytes) {
+  constexpr uint64_t kSearched = 64UL << 20U;
+  const std::span<uint8_t> buffer = assembly_buffer();
+  for (uint64_t at = from; at - from < kSearched;) {
+    CPAWAY_ASSIGN(const size_t got, read_range(fd, buffer, at));
+    const ByteSpan read = buffer.first(got);
+    const auto found = std::search(read.begin(), read.end(), bytes.begin(), bytes.end());
+    if (found != read.end()) {
+      return std::optional(at + static_cast<uint64_t>(found - read.begin()));
+    }
+    if (got < buffer.size()) {
+      break;
+    }
+    at += std::max<size_t>(got - bytes.size(), 1);  // it may begin in this piece
+  }
+  return std::optional<uint64_t>();
 }
 
 Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {

@@ -4,6 +4,8 @@
 // filesystem that loses writes, not a disk that lies later.
 #pragma once
 
+#include <optional>
+
 #include "engine/base/bytes.h"
 #include "engine/base/result.h"
 #include "engine/hash/digest.h"
@@ -22,6 +24,11 @@ namespace cpaway::agent {
 [[nodiscard]] Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset);
 // Only writes, for files that may not be read.
 [[nodiscard]] Status write_at(int fd, ByteSpan bytes, uint64_t offset);
+// Writes at the end of the file, in one step where the filesystem can, and returns where that was.
+// Moves the descriptor's position.
+[[nodiscard]] Result<uint64_t> append(int fd, ByteSpan bytes);
+// Where the file holds `bytes` at `from` or behind it, within 64 MiB.
+[[nodiscard]] Result<std::optional<uint64_t>> find_bytes(int fd, uint64_t from, ByteSpan bytes);
 // Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
 [[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);
 // The same into `buffer`; how much there was. Nothing beyond the end of any file.

@@ -42,6 +42,7 @@ struct Extent {
   uint64_t offset = 0;
   SharedBytes data;
   std::shared_ptr<const Delta> delta;  // null: sent as it is
+  bool append = false;                 // to the end of the file, which `offset` is taken to be
 
   [[nodiscard]] uint64_t end() const { return offset + data->size(); }
 };

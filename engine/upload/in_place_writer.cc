@@ -8,41 +8,50 @@
 namespace cpaway::upload {
 namespace {
 
-Result<hash::BlockHash> open_write_answer(Result<wire::Incoming> incoming) {
-  CPAWAY_ASSIGN(auto answer, client::open_answer<wire::Write::Answer>(std::move(incoming)));
-  return answer.answer.hash;
-}
-
-Extent as_extent(uint64_t offset, const std::shared_ptr<WindowBytes>& block) {
-  return {offset, SharedBytes(block, &block->bytes), nullptr};
+Extent as_extent(uint64_t offset, const std::shared_ptr<WindowBytes>& block, bool append = false) {
+  return {offset, SharedBytes(block, &block->bytes), nullptr, append};
 }
 
 }  // namespace
 
 std::shared_ptr<InPlaceWriter> InPlaceWriter::create(const Context& context, uint32_t handle,
-                                                     uint64_t known_size) {
-  return std::shared_ptr<InPlaceWriter>(new InPlaceWriter(context, handle, known_size));
+                                                     uint64_t known_size,
+                                                     std::function<void()> moved) {
+  return std::shared_ptr<InPlaceWriter>(
+      new InPlaceWriter(context, handle, known_size, std::move(moved)));
 }
 
-InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size)
+InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size,
+                             std::function<void()> moved)
     : context_(context),
       handle_(handle),
+      moved_(std::move(moved)),
       strand_(context.workers),
       known_size_(known_size),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
           [handle](const Extent& block, const hash::BlockHash& hash) {
-            return wire::pack(0, wire::Write{handle, block.offset, hash}, block.data);
+            return wire::pack(0, wire::Write{handle, block.offset, hash, block.append, false},
+                              block.data);
           },
-          open_write_answer) {}
+          [this](Result<wire::Incoming> incoming) -> Result<hash::BlockHash> {
+            CPAWAY_ASSIGN(const auto answer,
+                          client::open_answer<wire::Write::Answer>(std::move(incoming)));
+            if (answer.answer.moved && moved_) {
+              moved_();
+            }
+            return answer.answer.hash;
+          }) {}
 
-void InPlaceWriter::write(uint64_t offset, ByteSpan data, Upload::Done done) {
+void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
+                                    Upload::Done done) {
   progress_.written += data.size();
   ++pending_;
   const bool is_far = is_far_jump(known_size_, offset + data.size());
   auto copy = std::make_shared<Bytes>(data.begin(), data.end());
-  auto deliver = [self = shared_from_this(), offset, copy, is_far, done = std::move(done)] {
-    self->strand_.post([self, offset, copy] { self->on_write(offset, std::move(*copy)); });
+  auto deliver = [self = shared_from_this(), offset, copy, append, is_far, done = std::move(done)] {
+    self->strand_.post(
+        [self, offset, copy, append] { self->on_write(offset, std::move(*copy), append); });
     if (is_far) {
       self->drain(done);  // the filesystem may not take it
     } else {
@@ -54,11 +63,17 @@ void InPlaceWriter::write(uint64_t offset, ByteSpan data, Upload::Done done) {
   }
 }
 
-void InPlaceWriter::on_write(uint64_t offset, Bytes data) {
+void InPlaceWriter::on_write(uint64_t offset, Bytes data, bool append) {
   const auto held = std::make_shared<WindowBytes>(context_.window);
   held->hold(data.size());
   held->bytes = std::move(data);
   const auto self = shared_from_this();
+  if (append) {
+    touched_ = true;
+    known_size_ = std::max<uint64_t>(known_size_, offset + held->bytes.size());
+    sender_.send(self, as_extent(offset, held, true), [raw = this] { --raw->pending_; });
+    return;
+  }
   sender_.send(
       self, as_extent(offset, held), [raw = this] { --raw->pending_; },
       [raw = this, offset, held](const BlockSender::Lacking& lacking) {

@@ -22,11 +22,20 @@ namespace cpaway::upload {
 class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
  public:
   // `handle` is open for writing at the agent, and stays so until drained. `known_size` is the
-  // file's, as far as the caller knows.
+  // file's, as far as the caller knows. `moved` is called, on any thread, where something was
+  // appended elsewhere than the caller thought: others have written to the file.
   [[nodiscard]] static std::shared_ptr<InPlaceWriter> create(const Context& context,
-                                                             uint32_t handle, uint64_t known_size);
+                                                             uint32_t handle, uint64_t known_size,
+                                                             std::function<void()> moved = nullptr);
 
-  void write(uint64_t offset, ByteSpan data, Upload::Done done);
+  void write(uint64_t offset, ByteSpan data, Upload::Done done) {
+    write_or_append(offset, data, false, std::move(done));
+  }
+  // At the end of the file, in one step, whoever else appends; `offset` is where the caller takes
+  // it to be.
+  void append(uint64_t offset, ByteSpan data, Upload::Done done) {
+    write_or_append(offset, data, true, std::move(done));
+  }
   // `done` once everything written before is acknowledged, with the first failure since the last.
   void drain(Upload::Done done);
   // The same, for who does not speak for the program that wrote: a failure stays for drain.
@@ -40,8 +49,10 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   [[nodiscard]] const Progress& progress() const { return progress_; }
 
  private:
-  InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size);
-  void on_write(uint64_t offset, Bytes data);
+  InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size,
+                std::function<void()> moved);
+  void write_or_append(uint64_t offset, ByteSpan data, bool append, Upload::Done done);
+  void on_write(uint64_t offset, Bytes data, bool append);
   // True where the agent was asked what of the block it lacks.
   [[nodiscard]] bool compare(uint64_t offset, const std::shared_ptr<WindowBytes>& block,
                              const BlockSender::Lacking& lacking);
@@ -50,6 +61,7 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
 
   const Context context_;
   const uint32_t handle_;
+  const std::function<void()> moved_;
   const Strand strand_;
   Progress progress_;
   std::atomic<uint64_t> pending_{0};  // writes not yet acknowledged

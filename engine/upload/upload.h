@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -52,12 +53,17 @@ struct Hints {
   std::string similar_path;               // another file, by its name; "" for none
 };
 
-// True where a file of `size` would jump to `end`, which the remote filesystem may not take: it is
-// asked before the program gets its answer.
+// True where a file of `size` would reach `end`, which the remote filesystem may not take: by a
+// jump, or near the powers of two where filesystems have their limits. It is asked before the
+// program gets its answer.
 [[nodiscard]] constexpr bool is_far_jump(uint64_t size, uint64_t end) {
   constexpr uint64_t kTaken = (4ULL << 30U) - 1;  // by every filesystem
   constexpr uint64_t kJump = 1ULL << 30U;
-  return end > kTaken && (size > end ? 0 : end - size) > kJump;
+  constexpr uint64_t kNear = 64ULL << 10U;
+  if (end <= kTaken || end <= size) {
+    return false;
+  }
+  return end - size > kJump || std::bit_width(end + kNear) > std::bit_width(size + kNear);
 }
 
 class Upload : public std::enable_shared_from_this<Upload> {
@@ -94,6 +100,14 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // comes then waits for release(), which says where the file is now, if it has a name.
   void hold(std::function<void()> held);
   void release(std::optional<std::string> path);
+  // Whether the staging file can have this extended attribute, which the commit will set again.
+  void try_xattr(wire::Xattr xattr, Done done) {
+    try_on_staging(wire::TryXattr{0, std::move(xattr)}, std::move(done));
+  }
+  // The same for its group.
+  void try_group(uint32_t gid, Done done) {
+    try_on_staging(wire::TryGroup{0, gid}, std::move(done));
+  }
   // Of a nameless file, so that its directory can be removed. A lost connection then ends it.
   void hide(Done done);
   // Sends the rest, waits for every acknowledgement, and commits. Once.
@@ -151,6 +165,10 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
   // ---- upload_range.cc: what the agent does by itself, and what stands alone
   void on_hold(const std::function<void()>& held);
+  template <class Request>
+  void try_on_staging(Request request, Done done);
+  template <class Request>
+  void on_try(const Request& request, const Done& done);
   void on_hide(const Done& done);
   void write_near(uint64_t offset, std::shared_ptr<Bytes> data, Done done);
   void reach(uint64_t size, const Done& done);

@@ -104,6 +104,25 @@ void Upload::release(std::optional<std::string> path) {
   });
 }
 
+template <class Request>
+void Upload::on_try(const Request& request, const Done& done) {
+  if (check([&](Error error) { done(fail(std::move(error))); }) &&
+      settle([request, done](Upload& self) { self.on_try(request, done); })) {
+    call_alone(request, [done](const auto& answer) {
+      done(answer ? Status() : Status(fail(answer.error())));
+    });
+  }
+}
+
+template <class Request>
+void Upload::try_on_staging(Request request, Done done) {
+  post([request = std::move(request), done = std::move(done)](Upload& self) {
+    self.on_try(request, done);
+  });
+}
+template void Upload::try_on_staging(wire::TryXattr request, Done done);
+template void Upload::try_on_staging(wire::TryGroup request, Done done);
+
 void Upload::hide(Done done) {
   post([done = std::move(done)](Upload& self) { self.on_hide(done); });
 }

@@ -273,13 +273,17 @@ struct Placement {
   std::string path;
   bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
   bool fresh = false;      // a new file: an old version hands down nothing
-  // Mode of a new file, exactly: the mounting kernel has applied the program's umask, the agent
-  // applies none. Not used where an old version is replaced, whose owner, mode, ACL and xattrs
-  // stay.
+  // Mode of a new file, exactly: the client has applied the program's umask or the directory's
+  // default ACL, the agent applies none. Not used where an old version is replaced, whose owner,
+  // mode, ACL and xattrs stay.
   uint32_t create_mode = 0644;
-  SetAttr attr;  // size is not used here
+  SetAttr attr;  // size, atime_now and mtime_now are not used here
   std::vector<Xattr> xattrs;
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs);
+  // For times that `attr` leaves out: how long ago they were when this was sent, nanoseconds. By
+  // the agent's clock, so that the order of what happens there stays.
+  std::optional<uint64_t> atime_age;
+  std::optional<uint64_t> mtime_age;
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age);
 };
 
 struct CommitAnswer {
@@ -385,6 +389,26 @@ struct CopyTransfer {
   using Answer = CopyAnswer;
 };
 
+// Sets an extended attribute of the staging file, which commit will set again: whether it can be.
+struct TryXattr {
+  using Self = TryXattr;
+  static constexpr Op kOp = Op::try_xattr;
+  uint32_t transfer = 0;
+  Xattr xattr;
+  CPAWAY_FIELDS(transfer, xattr);
+  using Answer = Empty;
+};
+
+// The same for its group, which commit will set again.
+struct TryGroup {
+  using Self = TryGroup;
+  static constexpr Op kOp = Op::try_group;
+  uint32_t transfer = 0;
+  uint32_t gid = 0;
+  CPAWAY_FIELDS(transfer, gid);
+  using Answer = Empty;
+};
+
 struct HideTransfer {
   using Self = HideTransfer;
   static constexpr Op kOp = Op::hide_transfer;
@@ -424,13 +448,24 @@ struct ReadLink {
   };
 };
 
+// To whom something new belongs, where the agent may give it away; the group only where the
+// directory does not say otherwise (S_ISGID).
+struct Owner {
+  using Self = Owner;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  CPAWAY_FIELDS(uid, gid);
+};
+
 struct MkNod {
   using Self = MkNod;
   static constexpr Op kOp = Op::mknod;
   std::string path;
   uint32_t mode = 0;
   uint64_t rdev = 0;
-  CPAWAY_FIELDS(path, mode, rdev);
+  std::optional<Owner> owner = std::nullopt;
+  uint32_t umask = 0;  // of mode, where the directory has no default ACL
+  CPAWAY_FIELDS(path, mode, rdev, owner, umask);
   using Answer = Attr;
 };
 
@@ -439,7 +474,9 @@ struct MkDir {
   static constexpr Op kOp = Op::mkdir;
   std::string path;
   uint32_t mode = 0;
-  CPAWAY_FIELDS(path, mode);
+  std::optional<Owner> owner = std::nullopt;
+  uint32_t umask = 0;  // of mode, where the directory has no default ACL
+  CPAWAY_FIELDS(path, mode, owner, umask);
   using Answer = Attr;
 };
 
@@ -464,7 +501,8 @@ struct SymLink {
   static constexpr Op kOp = Op::symlink;
   std::string text;
   std::string path;
-  CPAWAY_FIELDS(text, path);
+  std::optional<Owner> owner = std::nullopt;
+  CPAWAY_FIELDS(text, path, owner);
   using Answer = Attr;
 };
 
@@ -503,7 +541,8 @@ struct Open {
   std::string path;
   uint32_t flags = 0;
   uint32_t mode = 0;
-  CPAWAY_FIELDS(handle, path, flags, mode);
+  uint32_t source = 0;  // a handle: what that has open is opened anew, and not the path
+  CPAWAY_FIELDS(handle, path, flags, mode, source);
   using Answer = Attr;
 };
 
@@ -533,11 +572,14 @@ struct Write {
   uint32_t handle = 0;
   uint64_t offset = 0;
   hash::BlockHash hash{};
-  CPAWAY_FIELDS(handle, offset, hash);
+  bool append = false;  // at the file's end, wherever that is; the client takes it to be `offset`
+  bool again = false;   // the last field: a copy of a request whose answer was lost
+  CPAWAY_FIELDS(handle, offset, hash, append, again);
   struct Answer {
     using Self = Answer;
     hash::BlockHash hash{};  // of what was read back
-    CPAWAY_FIELDS(hash);
+    bool moved = false;      // appended elsewhere than at `offset`
+    CPAWAY_FIELDS(hash, moved);
   };
 };
 

@@ -54,6 +54,8 @@ constexpr Names make_names() {
   set(Op::digest, "digest");
   set(Op::compare, "compare");
   set(Op::hide_transfer, "hide_transfer");
+  set(Op::try_xattr, "try_xattr");
+  set(Op::try_group, "try_group");
   set(Op::seek, "seek");
   set(Op::allocate, "allocate");
   set(Op::copy, "copy");

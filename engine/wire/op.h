@@ -51,6 +51,8 @@ enum class Op : uint8_t {
   digest = 0x35,
   compare = 0x36,
   hide_transfer = 0x37,
+  try_xattr = 0x38,
+  try_group = 0x39,
   seek = 0x3a,
   allocate = 0x3b,
   copy = 0x3c,

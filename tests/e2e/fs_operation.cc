@@ -379,21 +379,11 @@ std::string xattr_name(uint32_t choice) {
   return kNames[choice % kNames.size()];
 }
 
-// Of open files they are asked by path only, and not at all while they may be unfinished or without
-// a name: the mount judges them by what it knows then.
-bool asks_xattrs(const FsSide& side, const Op& op, bool by_slot) {
-  struct stat st {};
-  return !by_slot && (::stat(side.full(op.path).c_str(), &st) != 0 || !is_open(side, st));
-}
-
 Outcome run_setxattr(FsSide& side, const Op& op) {
   constexpr std::array<int, 4> kFlags{0, 0, XATTR_CREATE, XATTR_REPLACE};
   const Bytes value = random_bytes(op.size % 300, op.choice);
   const std::string name = xattr_name(op.choice);
   const int flags = kFlags[op.choice / 8 % 4];
-  if (!asks_xattrs(side, op, op.choice / 32 % 3 == 0)) {
-    return {};
-  }
   if (op.choice / 32 % 3 == 0) {
     return outcome_of(
         ::fsetxattr(side.fd(op.slot), name.c_str(), value.data(), value.size(), flags));
@@ -407,9 +397,6 @@ Outcome run_getxattr(FsSide& side, const Op& op) {
   constexpr std::array<size_t, 4> kSizes{0, 10, 300, 65536};
   Bytes value(kSizes[op.choice / 8 % 4]);
   const std::string name = xattr_name(op.choice);
-  if (!asks_xattrs(side, op, op.choice / 32 % 2 == 0)) {
-    return {};
-  }
   const ssize_t size =
       op.choice / 32 % 2 == 0
           ? ::fgetxattr(side.fd(op.slot), name.c_str(), value.data(), value.size())
@@ -420,17 +407,11 @@ Outcome run_getxattr(FsSide& side, const Op& op) {
 Outcome run_listxattr(FsSide& side, const Op& op) {
   constexpr std::array<size_t, 3> kSizes{0, 10, 65536};
   Bytes names(kSizes[op.choice % 3]);
-  if (!asks_xattrs(side, op, false)) {
-    return {};
-  }
   return outcome_of(
       ::listxattr(side.full(op.path).c_str(), reinterpret_cast<char*>(names.data()), names.size()));
 }
 
 Outcome run_removexattr(FsSide& side, const Op& op) {
-  if (!asks_xattrs(side, op, op.choice / 8 % 2 == 0)) {
-    return {};
-  }
   return outcome_of(op.choice / 8 % 2 == 0
                         ? ::fremovexattr(side.fd(op.slot), xattr_name(op.choice).c_str())
                         : ::removexattr(side.full(op.path).c_str(), xattr_name(op.choice).c_str()));

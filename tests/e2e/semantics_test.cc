@@ -188,6 +188,72 @@ TEST_F(Semantics, FilesThatMayOnlyBeWrittenAre) {
   EXPECT_EQ(read_file(on_remote("f")), "Nld\n");
 }
 
+TEST_F(Semantics, TruncationKeepsAttributesThatCannotBeRead) {
+  must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
+  must("chmod 200 " + on_mount("f") + " && echo new > " + on_mount("f"));
+  EXPECT_EQ(read_file(on_remote("f")), "new\n");
+  EXPECT_NE(shell("getfattr -d --absolute-names " + on_remote("f")).out.find("user.a"),
+            std::string::npos);
+}
+
+// Also of a file that is being written, whose attributes are the old version's.
+TEST_F(Semantics, AttributesOutliveTheName) {
+  must("mkdir " + on_mount("d"));
+  must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
+  const UniqueFd written = open_on_mount("f", O_WRONLY | O_TRUNC);
+  const UniqueFd directory = open_on_mount("d", O_RDONLY | O_DIRECTORY);
+  put(written, "new");
+  must("rm " + on_mount("f") + " && rmdir " + on_mount("d"));
+  char value = 0;
+  EXPECT_EQ(::fgetxattr(written.get(), "user.a", &value, 1), 1);
+  EXPECT_EQ(::fsetxattr(written.get(), "user.b", "2", 1, 0), 0);
+  EXPECT_EQ(::flistxattr(written.get(), nullptr, 0), 14);
+  EXPECT_EQ(::fsetxattr(directory.get(), "user.b", "2", 1, 0), 0);
+  EXPECT_EQ(::fgetxattr(directory.get(), "user.b", &value, 1), 1);
+}
+
+// execve(2) closes it while the process can be looked at by nobody.
+TEST_F(Semantics, ProgramsCloseAnEmptyFileByExec) {
+  for (const int flags : {O_CREAT | O_EXCL, O_TRUNC, O_TRUNC}) {
+    const UniqueFd fd = open_on_mount("f", O_WRONLY | flags);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::execl("/bin/true", "true", nullptr);
+      ::_exit(1);
+    }
+    int status = 1;
+    EXPECT_TRUE(wait_until([&] { return ::waitpid(pid, &status, WNOHANG) == pid; }));
+    EXPECT_EQ(status, 0);
+  }
+}
+
+TEST_F(Semantics, ReadersMayTruncate) {
+  for (const bool linked : {false, true}) {
+    must("rm -f " + on_mount("f*") + "; echo old > " + on_mount("f"));
+    if (linked) {
+      must("ln " + on_mount("f") + " " + on_mount("f2"));
+    }
+    UniqueFd fd = open_on_mount("f", O_RDONLY | O_TRUNC);
+    char byte = 0;
+    EXPECT_EQ(::read(fd.get(), &byte, 1), 0);
+    fd.reset();
+    EXPECT_TRUE(wait_until([this] { return read_file(on_remote("f")).empty(); }));
+  }
+}
+
+TEST_F(Semantics, FilesWithoutANameAreOpenedAnew) {
+  const UniqueFd fd = open_on_mount("f", O_RDWR | O_CREAT);
+  put(fd, "hello");
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  ASSERT_EQ(::unlink(on_mount("f").c_str()), 0);
+  const std::string link = "/proc/self/fd/" + std::to_string(fd.get());
+  EXPECT_EQ(read_file(link), "hello");
+  const UniqueFd second(::open(link.c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_TRUE(second);
+  put(second, "J");
+  EXPECT_EQ(read_file(link), "Jello");
+}
+
 TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
   must("mkdir " + on_mount("d") + " && mkfifo " + on_mount("p"));
   const UniqueFd directory = open_on_mount("d", O_RDONLY | O_DIRECTORY);

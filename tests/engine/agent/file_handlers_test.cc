@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "engine/base/fault.h"
 #include "tests/engine/agent/agent_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -77,6 +78,49 @@ TEST_F(FileHandlersTest, SetsSizeBehindWritesOnAHandle) {
   cut.size = 10;
   const uint32_t cutting = client.send(wire::SetAttrRequest{{1, ""}, cut});
   EXPECT_EQ(client.wait_for<wire::SetAttrRequest>(cutting)->size, 10U);
+}
+
+TEST_F(FileHandlersTest, AppendsWhereverTheEndIs) {
+  write_file(dir.file("f"), "others");
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite));
+  const Bytes bytes = {'m', 'i', 'n', 'e'};
+  wire::Write request{1, 6, hash::block_hash(bytes), true};
+  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
+  EXPECT_TRUE(client.call(request, shared(bytes))->moved);
+  EXPECT_EQ(read_file(dir.file("f")), "othersminemine");
+  request.again = true;  // it is there already
+  request.offset = 10;
+  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
+  request.offset = 3;
+  EXPECT_TRUE(client.call(request, shared(bytes))->moved);
+  EXPECT_EQ(read_file(dir.file("f")), "othersminemine");
+  request.offset = 14;  // it is not
+  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
+  EXPECT_EQ(read_file(dir.file("f")), "othersmineminemine");
+}
+
+// What arrives with another hash is not written; what is damaged then is mended here.
+TEST_F(FileHandlersTest, AppendsOnce) {
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite | wire::kOpenCreate));
+  const Bytes bytes = random_bytes(1000, 1);
+  const wire::Write wrong{1, 0, hash::BlockHash{}, true};
+  EXPECT_EQ(client.call(wrong, shared(bytes))->hash, hash::block_hash(bytes));
+  EXPECT_EQ(read_file(dir.file("f")), "");
+  fault::points().damage_block = 2;
+  const auto answer = client.call(wire::Write{1, 0, hash::block_hash(bytes), true}, shared(bytes));
+  fault::points().damage_block = 0;
+  EXPECT_EQ(answer->hash, hash::block_hash(bytes));
+  EXPECT_EQ(read_file(dir.file("f")), as_text(bytes));
+}
+
+TEST_F(FileHandlersTest, OpensAnewWhatHasNoName) {
+  write_file(dir.file("f"), "kept");
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenRead));
+  ASSERT_TRUE(client.call(wire::Unlink{"f"}));
+  ASSERT_TRUE(client.call(wire::Open{2, "", wire::kOpenWrite, 0, 1}));
+  EXPECT_TRUE(write_block(client, 2, 0, as_bytes("K")));
+  EXPECT_EQ(client.call(wire::GetAttr{{1, ""}})->size, 4U);
+  EXPECT_EQ(errno_of(client.call(wire::Open{3, "", wire::kOpenRead, 0, 99})), EBADF);
 }
 
 TEST_F(FileHandlersTest, RefusesWrongFlagsAndSizes) {

@@ -7,6 +7,7 @@
 
 #include "tests/engine/agent/agent_client.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/wait_until.h"
 
 namespace cpaway::testing {
 namespace {
@@ -77,6 +78,51 @@ TEST_F(NameHandlersTest, MakesEachKind) {
     const auto node = client.call(wire::MkNod{"null", S_IFCHR | 0600, makedev(1, 3)});
     EXPECT_TRUE(!node || node->rdev == makedev(1, 3));
   }
+}
+
+TEST_F(NameHandlersTest, WhatRootMakesMayBelongToOthers) {
+  if (::geteuid() != 0) {
+    GTEST_SKIP() << "needs root";
+  }
+  const wire::Owner owner{12345, 23456};
+  const auto made = client.call(wire::MkDir{"d", 0755, owner});
+  EXPECT_EQ(made->uid, owner.uid);
+  EXPECT_EQ(made->gid, owner.gid);
+  ASSERT_EQ(::chmod(dir.file("d").c_str(), 02755), 0);
+  const auto below = client.call(wire::MkNod{"d/f", S_IFREG | 04755, 0, wire::Owner{7, 8}});
+  EXPECT_EQ(below->uid, 7U);
+  EXPECT_EQ(below->gid, owner.gid) << "the directory's";
+  EXPECT_EQ(below->mode, 0104755U);
+  EXPECT_EQ(client.call(wire::SymLink{"x", "link", owner})->uid, owner.uid);
+}
+
+// umask(2), and acl(5) for what outweighs it.
+TEST_F(NameHandlersTest, ADefaultAclOutweighsTheUmask) {
+  EXPECT_EQ(client.call(wire::MkDir{"d", 0777, std::nullopt, 027})->mode, 040750U);
+  EXPECT_EQ(client.call(wire::MkNod{"p", S_IFIFO | 0666, 0, std::nullopt, 077})->mode, 010600U);
+  // user::rwx, user:7:rwx, group::rwx, mask::rwx, other::---
+  const Bytes acl = {2, 0, 0, 0, 1, 0, 7,  0, 0, 0, 0, 0, 2, 0, 7,  0, 7, 0, 0, 0, 4, 0,
+                     7, 0, 0, 0, 0, 0, 16, 0, 7, 0, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0};
+  if (!client.call(wire::SetXattr{{0, "d"}, {"system.posix_acl_default", acl}, 0})) {
+    GTEST_SKIP() << "no ACLs here";
+  }
+  EXPECT_EQ(client.call(wire::MkDir{"d/d", 0777, std::nullopt, 027})->mode, 040770U);
+}
+
+TEST_F(NameHandlersTest, LeavesAWhiteout) {
+  write_file(dir.file("f"), "x");
+  if (!client.call(wire::Rename{"f", "g", 4})) {
+    GTEST_SKIP() << "needs CAP_MKNOD and a filesystem that can";
+  }
+  EXPECT_EQ(client.call(wire::GetAttr{{0, "f"}})->mode & S_IFMT, static_cast<uint32_t>(S_IFCHR));
+}
+
+TEST_F(NameHandlersTest, ChangingNothingIsAChange) {
+  write_file(dir.file("f"), "x");
+  const auto before = client.call(wire::GetAttr{{0, "f"}});
+  EXPECT_TRUE(wait_until([&] {
+    return set({0, "f"}, {}) && client.call(wire::GetAttr{{0, "f"}})->ctime != before->ctime;
+  }));
 }
 
 TEST_F(NameHandlersTest, LinksAnOpenFile) {
@@ -166,7 +212,7 @@ TEST_F(NameHandlersTest, RefusesValuesThatNoFileHas) {
   EXPECT_EQ(errno_of(set({0, "f"}, attr)), EINVAL);
   attr.mtime = wire::Time{0, UTIME_NOW};
   EXPECT_EQ(errno_of(set({0, "f"}, attr)), EINVAL);
-  EXPECT_EQ(errno_of(client.call(wire::Rename{"f", "g", 4})), EINVAL);
+  EXPECT_EQ(errno_of(client.call(wire::Rename{"f", "g", 8})), EINVAL);
   EXPECT_EQ(errno_of(client.call(wire::SymLink{std::string("a\0b", 3), "l"})), EINVAL);
   EXPECT_EQ(errno_of(client.call(wire::SymLink{"", "l"})), ENOENT);
   EXPECT_EQ(errno_of(client.call(wire::MkDir{"../d", 0755})), EINVAL);

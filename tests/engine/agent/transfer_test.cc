@@ -210,6 +210,52 @@ TEST_F(TransferTest, PlacementSetsModeXattrsAndTimes) {
   EXPECT_EQ(::getxattr(dir.file("f").c_str(), "user.colour", value, sizeof value), 3);
 }
 
+// What a program did long before it closes has its time, by the agent's clock.
+TEST_F(TransferTest, TimesCanBeAges) {
+  constexpr uint64_t kHour = 3600;
+  wire::Placement placement = place_at("f");
+  placement.mtime_age = kHour * 1'000'000'000 + 1;
+  placement.atime_age = 0;
+  const auto answer = put(placement, "new");
+  ASSERT_TRUE(answer);
+  const auto now = static_cast<int64_t>(::time(nullptr));
+  EXPECT_NEAR(answer->attr.mtime.seconds, now - static_cast<int64_t>(kHour), 5);
+  EXPECT_NEAR(answer->attr.atime.seconds, now, 5);
+  placement.attr.mtime = wire::Time{2000, 2};
+  EXPECT_EQ(put(placement, "newer")->attr.mtime, (wire::Time{2000, 2}));
+  placement.attr.mtime_now = true;
+  EXPECT_EQ(errno_of(put(placement, "newest")), EINVAL);
+}
+
+// Tried on the staging file: commit sets what the placement says, and nothing else.
+TEST_F(TransferTest, WhatIsTriedDoesNotCount) {
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
+  const auto tried = client.call(wire::TryXattr{1, {"user.tried", {'x'}}});
+  if (!tried) {
+    GTEST_SKIP() << "no user xattrs here";
+  }
+  const auto too_large = client.call(wire::TryXattr{1, {"user.large", Bytes(60'000)}});
+  EXPECT_TRUE(too_large || errno_of(too_large) == ENOSPC);
+  EXPECT_TRUE(client.call(wire::TryGroup{1, ::getegid()}));
+  wire::Placement placement = place_at("f");
+  placement.xattrs.push_back({"user.kept", {'x'}});
+  ASSERT_TRUE(client.call(wire::Commit{1, 0, std::nullopt, false, placement}));
+  EXPECT_EQ(::listxattr(dir.file("f").c_str(), nullptr, 0),
+            static_cast<ssize_t>(sizeof "user.kept"));
+}
+
+TEST_F(TransferTest, AHiddenFileOutlivesItsDirectory) {
+  ASSERT_EQ(::mkdir(dir.file("d").c_str(), 0755), 0);
+  ASSERT_TRUE(client.call(wire::Init{1, "d/f", {}}));
+  ASSERT_TRUE(client.call(wire::HideTransfer{1}));
+  ASSERT_TRUE(client.call(wire::RmDir{"d"}));
+  const Bytes bytes = random_bytes(1000, 1);
+  EXPECT_EQ(client.call(wire::Block{1, 0, hash::block_hash(bytes)}, shared(bytes))->hash,
+            hash::block_hash(bytes));
+  EXPECT_EQ(client.call(wire::TransferStatus{1})->size, 1000U);
+  EXPECT_FALSE(client.call(wire::Commit{1, 1000, std::nullopt, false, place_at("f")}));
+}
+
 TEST_F(TransferTest, ExclusiveNeedsAFreeName) {
   write_file(dir.file("f"), "old");
   wire::Placement placement = place_at("f");

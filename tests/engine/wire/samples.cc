@@ -195,6 +195,7 @@ Placement some_placement() {
   placement.attr = some_changes();
   placement.attr.size.reset();
   placement.xattrs = {{"user.a", {1, 2, 3}}, {"user.b", {}}};
+  placement.mtime_age = 5'000'000'000;
   return placement;
 }
 
@@ -243,6 +244,10 @@ void add_transfers(Collector& out) {
   out.answer(Op::allocate_transfer, Empty{});
   out.request(CopyTransfer{7, 1ULL << 33U, 9, 4096, kMaxCopySize});
   out.answer(Op::copy_transfer, CopyAnswer{77});
+  out.request(TryXattr{7, {"user.a", {1, 2, 3}}});
+  out.answer(Op::try_xattr, Empty{});
+  out.request(TryGroup{7, 100});
+  out.answer(Op::try_group, Empty{});
   out.request(HideTransfer{7});
   out.answer(Op::hide_transfer, Empty{});
 }
@@ -255,7 +260,7 @@ void add_names(Collector& out) {
   out.answer(Op::setattr, some_attr());
   out.request(ReadLink{"link"});
   out.answer(Op::readlink, ReadLink::Answer{"../target"});
-  out.request(MkNod{"fifo", 010644, 0x103});
+  out.request(MkNod{"fifo", 010644, 0x103, Owner{1000, 100}, 022});
   out.answer(Op::mknod, some_attr());
   out.request(MkDir{"dir", 0755});
   out.answer(Op::mkdir, some_attr());
@@ -282,8 +287,8 @@ void add_files(Collector& out) {
   out.answer(Op::close, Empty{});
   out.request(Read{9, 1ULL << 33U, kBlockSize});
   out.answer(Op::read, Empty{}, bulk_of("bytes read"));
-  out.request(Write{9, 1ULL << 33U, block_hash}, bulk_of("bytes written"));
-  out.answer(Op::write, Write::Answer{block_hash});
+  out.request(Write{9, 1ULL << 33U, block_hash, true, false}, bulk_of("bytes written"));
+  out.answer(Op::write, Write::Answer{block_hash, true});
   out.request(FSync{by_handle, true});
   out.answer(Op::fsync, Empty{});
   out.request(ReadDir{9, true});
