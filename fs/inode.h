@@ -53,6 +53,7 @@ struct Staged {
   wire::Placement placement;  // what commit will set; its path is filled in then
   bool is_new = false;        // the name does not exist on the remote host
   bool replaces = false;      // a program has unlinked the old version, which is still there
+  bool changed = false;       // a program has set attributes of it
   bool committing = false;    // writes wait for the end of it
   uint32_t uses = 0;          // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit

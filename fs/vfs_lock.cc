@@ -26,8 +26,7 @@ bool is_conflict(const Error& error) {
 
 bool is_untouched(const Staged& staged) {
   return staged.uses == 0 && staged.upload->progress().written == 0 && staged.upload->size() == 0 &&
-         !staged.replaces && !staged.abandoned && staged.placement.attr == wire::SetAttr{} &&
-         staged.placement.xattrs.empty();
+         !staged.replaces && !staged.abandoned && !staged.changed;
 }
 
 }  // namespace
@@ -74,16 +73,20 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
     return;
   }
   uint32_t mode = 0;
+  wire::SetAttrRequest owner{wire::Target{0, path}, {}};
   {
     const MutexLock lock(inode->mutex);
     mode = inode->staged->placement.create_mode;
+    owner.attr = inode->staged->placement.attr;
   }
   const uint32_t handle = next_handle();
   const uint32_t flags = wire::kOpenRead | wire::kOpenWrite | wire::kOpenCreate;
   client::call(agent_, wire::Open{handle, path, flags, mode},
-               [this, handle, path, adopt](const Result<wire::Attr>& attr) {
+               [this, handle, path, owner, adopt](const Result<wire::Attr>& attr) {
                  close_remote(handle);
-                 if (attr || errno_of(attr.error()) != EEXIST) {
+                 if (attr && owner.attr.uid) {
+                   client::call(agent_, owner, adopt);
+                 } else if (attr || errno_of(attr.error()) != EEXIST) {
                    adopt(attr);
                  } else {
                    client::call(agent_, wire::GetAttr{wire::Target{0, path}}, adopt);

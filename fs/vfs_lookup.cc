@@ -424,6 +424,7 @@ wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t 
   const MutexLock lock(inode.mutex);
   if (inode.staged) {
     keep_for_commit(inode.staged->placement.attr, inode.attr, change);
+    inode.staged->changed = true;
     if (change.mode) {
       inode.attr.access = map_.access_of_own(*change.mode);
       for (wire::Xattr& xattr : inode.staged->placement.xattrs) {

@@ -293,6 +293,7 @@ void Vfs::drop_privileges(Inode& inode, uint32_t mode) {
   if (mode != inode.attr.mode) {
     inode.attr.mode = mode;
     inode.staged->placement.attr.mode = mode & 07777U;
+    inode.staged->changed = true;
   }
 }
 

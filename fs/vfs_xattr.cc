@@ -35,6 +35,11 @@ bool has_no_old_version(const Staged& staged) {
   return staged.is_new || staged.replaces;
 }
 
+// A list that says no more than chmod(2) could.
+bool is_mode(const wire::Xattr& xattr) {
+  return xattr.name == kAccessAcl && is_minimal(xattr.value);
+}
+
 bool same_version(const wire::Attr& a, const wire::Attr& b) {
   return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime;
 }
@@ -267,6 +272,7 @@ void Vfs::setxattr_staged(const Reply& reply, const InodePtr& inode, const wire:
     const MutexLock lock(inode->mutex);
     has_old = inode->staged && !has_no_old_version(*inode->staged);
   }
+  has_old = has_old && (flags != 0 || !is_mode(xattr));  // cp -p sets one of each file
   const auto target = has_old ? target_of(inode) : std::nullopt;
   if (!target) {
     keep_judged(reply, inode, xattr, flags, fail_os(ENODATA, "no old version"), use);
@@ -288,8 +294,7 @@ void Vfs::keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xat
   }
   const auto upload = staged_upload(inode);
   const bool is_known = old && old->value == xattr.value;
-  const bool is_mode = xattr.name == kAccessAcl && is_minimal(xattr.value);
-  if (!upload || is_known || is_mode) {
+  if (!upload || is_known || is_mode(xattr)) {
     keep_xattr(*inode, xattr);
     reply.ok();
     return;
@@ -331,6 +336,7 @@ void Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr) {
     return;
   }
   inode.attr.ctime = now_time();
+  inode.staged->changed = true;
   wire::Placement& placement = inode.staged->placement;
   std::erase_if(placement.xattrs,
                 [&xattr](const wire::Xattr& one) { return one.name == xattr.name; });
@@ -368,6 +374,7 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
         removed = std::erase_if(inode->staged->placement.xattrs,
                                 [&name](const wire::Xattr& one) { return one.name == name; }) > 0;
         is_new = has_no_old_version(*inode->staged);
+        inode->staged->changed = true;
         inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
       }
     }

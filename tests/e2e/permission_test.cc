@@ -1,6 +1,7 @@
 // Owners, modes, ACLs and extended attributes: of what is still being written, too, whose errors
 // must be told by the call that has them and not at close.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -76,6 +77,20 @@ TEST_F(Permission, WhatAUserMakesIsHis) {
     EXPECT_EQ(stat_of(on_remote(name)).st_gid, kUser) << name;
     EXPECT_EQ(stat_of(on_mount(name)).st_uid, kUser) << name;
   }
+}
+
+// A lock brings a new file to the remote host while it is empty.
+TEST_F(Permission, WhatAUserLocksIsHis) {
+  mount_as_root();
+  EXPECT_EQ(
+      as_user([this] {
+        const UniqueFd fd = create("file");
+        const UniqueFd shared(::open(on_mount("lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        return ::flock(fd.get(), LOCK_EX) + ::flock(shared.get(), LOCK_EX);
+      }),
+      0);
+  EXPECT_EQ(stat_of(on_remote("file")).st_uid, kUser);
+  EXPECT_EQ(stat_of(on_remote("lock")).st_uid, kUser);
 }
 
 // open(2), chmod(2): whoever lacks CAP_FSETID loses them.
