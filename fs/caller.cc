@@ -140,6 +140,12 @@ bool decisive_signal_pending(pid_t tid) {
 
 namespace {
 
+// Since Linux 5.14.
+bool fdinfo_tells_inodes() {
+  const UniqueFd fd(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return !field(read_proc(concat("/proc/self/fdinfo/", fd.get())), "ino").empty();
+}
+
 // Not by the links in /proc/PID/fd: like stat they wait for a thread inside execve(2).
 bool process_has_open(pid_t tid, uint64_t ino) {
   const std::string folder = concat("/proc/", tid, "/fdinfo");
@@ -160,6 +166,10 @@ bool process_has_open(pid_t tid, uint64_t ino) {
 }  // namespace
 
 bool has_open(pid_t tid, uint64_t ino) {
+  static const bool is_told = fdinfo_tells_inodes();
+  if (!is_told) {
+    return true;
+  }
   for (int generation = 0; tid > 1 && generation < kMaxAncestors; ++generation) {
     if (process_has_open(tid, ino)) {
       return true;

@@ -41,6 +41,7 @@ struct OpenFile;
 
 struct KnownAcl {
   std::optional<Bytes> acl;  // none: there is none
+  int64_t deadline_ms = 0;   // monotonic
 };
 
 // Holds off the commit of a staged upload for as long as a copy lives; null where nothing is
@@ -54,6 +55,8 @@ struct Staged {
   bool is_new = false;        // the name does not exist on the remote host
   bool replaces = false;      // a program has unlinked the old version, which is still there
   bool changed = false;       // a program has set attributes of it
+  int64_t atime_ms = 0;       // when its atime was set to the time of that, monotonic
+  int64_t mtime_ms = 0;       // the same for its mtime, or when it was last written to
   bool committing = false;    // writes wait for the end of it
   uint32_t uses = 0;          // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit

@@ -1,8 +1,10 @@
 #include "fs/mount.h"
 
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
-
 #include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -10,8 +12,11 @@
 #include <csignal>
 #include <cstdarg>
 #include <cstdio>
+#include <cstring>
 
+#include "engine/base/fd.h"
 #include "engine/base/log.h"
+#include "engine/base/strings.h"
 #include "fs/device_io.h"
 #include "fs/interrupt_watch.h"
 #include "fs/notifier.h"
@@ -25,6 +30,8 @@ namespace {
 constexpr unsigned kFuseThreads = 4;
 // How long an unmount waits for commits that programs have been told about.
 constexpr int64_t kDrainMs = 30'000;
+// How long it waits for the kernel to take what it is told.
+constexpr int64_t kNotifyMs = 2'000;
 
 std::string escape_commas(const std::string& text) {
   std::string out;
@@ -95,12 +102,14 @@ class FuseMount : public Mount {
 
  private:
   void end_session();
+  void abort_connection() const;
 
   Notifier notifier_;
   InterruptWatch interrupts_;
   Vfs vfs_;
   OpsContext context_;
   std::atomic<fuse_session*> session_{nullptr};
+  uint32_t connection_ = 0;               // the kernel's number for it: its device's
   std::atomic<pthread_t> main_thread_{};  // in run()
 };
 
@@ -133,6 +142,11 @@ Status FuseMount::start(const Options& options) {
     return installed;
   }
   session_ = session;
+  struct statx st {};
+  // What the kernel knows by itself: nobody answers requests yet.
+  if (::statx(AT_FDCWD, options.mountpoint.c_str(), AT_STATX_DONT_SYNC, 0, &st) == 0) {
+    connection_ = st.stx_dev_minor;
+  }
   notifier_.set_session(session);
   return {};
 }
@@ -167,11 +181,27 @@ void FuseMount::stop() {
 
 // Commits that programs wait for end before the kernel's side goes: their answers still count.
 void FuseMount::end_session() {
+  notifier_.leave_waiting();
   vfs_.drain(kDrainMs);
-  notifier_.set_session(nullptr);
+  if (!notifier_.end_session(kNotifyMs)) {
+    abort_connection();
+    if (!notifier_.end_session(kNotifyMs)) {
+      log::error("the kernel does not let go of the mount");
+    }
+  }
   if (fuse_session* session = session_.exchange(nullptr)) {
     fuse_session_unmount(session);
     fuse_session_destroy(session);
+  }
+}
+
+// A notification waits for a request that nobody will answer: all of them fail now (fuse.rst,
+// "Aborting a filesystem connection"). Closing the device would not do: it is in use.
+void FuseMount::abort_connection() const {
+  const std::string path = concat("/sys/fs/fuse/connections/", connection_, "/abort");
+  const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd || ::write(fd.get(), "1", 1) != 1) {
+    log::error(path, ": ", strerror(errno));
   }
 }
 

@@ -16,9 +16,12 @@ class Notifier {
  public:
   using Done = std::function<void()>;
 
-  // Calls where there is no session yet (null) or no more only call `done`, at once. With null all
-  // that was queued has ended when it returns.
+  // Calls where there is no session yet or no more only call `done`, at once.
   void set_session(fuse_session* session) CPAWAY_EXCLUDES(mutex_);
+  // From now on what may wait for a program's request is left out: nobody reads those any more.
+  void leave_waiting() CPAWAY_EXCLUDES(mutex_);
+  // Ends the session here. False where a notification still waits in the kernel after `timeout_ms`.
+  [[nodiscard]] bool end_session(int64_t timeout_ms) CPAWAY_EXCLUDES(mutex_);
 
   // The attributes of an inode, and with `data` its page cache; then `done`, where it is given.
   // Without `data` at once: nothing in the kernel is waited for. With it the pages that are being
@@ -30,10 +33,12 @@ class Notifier {
  private:
   using Call = std::function<int(fuse_session*)>;  // 0 or a negative errno
   void post(Executor& thread, const char* what, Call call, Done done) CPAWAY_EXCLUDES(mutex_);
+  [[nodiscard]] bool waits(const Executor& thread) const { return &thread != &thread_; }
 
   Mutex mutex_;
   CondVar ended_;
   fuse_session* session_ CPAWAY_GUARDED_BY(mutex_) = nullptr;
+  bool leaves_waiting_ CPAWAY_GUARDED_BY(mutex_) = false;
   uint32_t queued_ CPAWAY_GUARDED_BY(mutex_) = 0;  // and running: the session outlives them
   Executor thread_{"cpaway-notify", 1};
   Executor data_thread_{"cpaway-notify-d", 1};

@@ -192,14 +192,25 @@ class Vfs {
     InodePtr to;  // directory
     std::string new_name;
     unsigned flags = 0;
+    std::vector<InodePtr> trees;  // the directories that get another name
+    int rounds = 0;
     std::shared_ptr<HeldUploads> held;
+    std::shared_ptr<const void> barrier;  // commits wait for its end
+    StagedUse target_use;
+
+    [[nodiscard]] bool exchanges() const;
   };
-  // Of a directory that gets another name.
-  [[nodiscard]] std::vector<InodePtr> staged_below(const Inode& directory) const;
+  // Of directories that get another name.
+  [[nodiscard]] std::vector<InodePtr> staged_below(const std::vector<InodePtr>& trees) const;
   // One after the other, to the first failure.
   void commit_all(std::vector<InodePtr> files, StatusDone done);
-  void hold_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done);
+  void hold_trees(RenameJob job);
+  void use_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done);
+  static void hold_all(std::shared_ptr<HeldUploads> held, size_t first, const Job& done);
+  [[nodiscard]] std::shared_ptr<const void> begin_tree_rename();
+  void end_tree_rename();
   void release_upload(const InodePtr& inode, upload::Upload& upload);
+  void tell_moved(const RenameJob& job);
   void rename_settled(const RenameJob& job);
   void rename_remote(const RenameJob& job, const InodePtr& source, const InodePtr& target);
   void rename_remote_file(const InodePtr& source, const std::string& new_path);
@@ -383,6 +394,11 @@ class Vfs {
   Timer timer_;
   PendingUnlinks pending_unlinks_;
 
+  Mutex tree_mutex_;
+  uint32_t tree_renames_ CPAWAY_GUARDED_BY(tree_mutex_) = 0;  // under way
+  std::vector<Job> after_tree_rename_ CPAWAY_GUARDED_BY(tree_mutex_);
+
+  std::atomic<uint32_t> finishing_{0};  // commits whose programs are being told
   Mutex drain_mutex_;
   CondVar drained_;  // a commit has ended
 

@@ -9,22 +9,16 @@
 namespace cpaway::fs {
 namespace {
 
-uint64_t age_of(const wire::Time& time, const wire::Time& now) {
-  constexpr int64_t kSecond = 1'000'000'000;
-  const int64_t age = (now.seconds - time.seconds) * kSecond +
-                      static_cast<int64_t>(now.nanoseconds) - time.nanoseconds;
-  return static_cast<uint64_t>(std::max<int64_t>(age, 0));
-}
-
 // Times that no program has set are those of what it did, as the mount shows them until now.
-void set_ages(wire::Placement& placement, const wire::Attr& shown) {
-  const wire::Time now = now_time();
+void set_ages(wire::Placement& placement, const Staged& staged) {
+  constexpr uint64_t kMs = 1'000'000;
+  const int64_t now_ms = system_clock().now_ms();
   if (std::exchange(placement.attr.atime_now, false)) {
-    placement.atime_age = age_of(shown.atime, now);
+    placement.atime_age = static_cast<uint64_t>(now_ms - staged.atime_ms) * kMs;
   }
   placement.attr.mtime_now = false;
   if (!placement.attr.mtime) {
-    placement.mtime_age = age_of(shown.mtime, now);
+    placement.mtime_age = static_cast<uint64_t>(now_ms - staged.mtime_ms) * kMs;
   }
 }
 
@@ -237,13 +231,35 @@ void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done,
 }
 
 void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
+  {
+    // While a directory gets another name nobody can say where the file is.
+    const MutexLock lock(tree_mutex_);
+    if (tree_renames_ > 0) {
+      after_tree_rename_.emplace_back(
+          [this, inode, durable, done = std::move(done)] { start_commit(inode, durable, done); });
+      return;
+    }
+  }
   std::shared_ptr<upload::Upload> upload;
   wire::Placement placement;
+  std::vector<Job> waiting;
   {
     const MutexLock lock(inode->mutex);
-    upload = inode->staged->upload;
-    placement = inode->staged->placement;
-    set_ages(placement, inode->attr);
+    if (inode->staged->unlinked) {  // while this waited
+      inode->staged->committing = false;
+      waiting.swap(inode->after_commit);
+    } else {
+      upload = inode->staged->upload;
+      placement = inode->staged->placement;
+      set_ages(placement, *inode->staged);
+    }
+  }
+  if (!upload) {
+    done({});
+    for (const Job& job : waiting) {
+      job();
+    }
+    return;
   }
   placement.path = inodes_.path(*inode).value_or("");
   transfers_.committing(*upload, placement.path);
@@ -255,6 +271,7 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
 
 void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
                         const StatusDone& done) {
+  ++finishing_;
   if (answer) {
     inodes_.set_key(inode, RemoteKey::of(answer->attr));
   }
@@ -308,6 +325,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   for (const Job& job : waiting) {
     job();
   }
+  --finishing_;
   const MutexLock lock(drain_mutex_);
   drained_.notify_all();
 }
@@ -419,6 +437,9 @@ void Vfs::wait_in_place(const InodePtr& inode, Job done) {
 }
 
 bool Vfs::is_committing() const {
+  if (finishing_ > 0) {
+    return true;
+  }
   const auto inodes = inodes_.all();
   return std::any_of(inodes.begin(), inodes.end(), [](const InodePtr& inode) {
     const MutexLock lock(inode->mutex);

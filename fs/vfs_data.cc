@@ -12,6 +12,7 @@ void Vfs::note_new_content(Inode& inode) {
   ++inode.change_count;
   inode.attr.mtime = now_time();
   inode.attr.ctime = inode.attr.mtime;
+  inode.staged->mtime_ms = system_clock().now_ms();
   inode.staged->placement.attr.mtime.reset();
   inode.staged->placement.attr.mtime_now = false;
 }

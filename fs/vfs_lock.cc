@@ -77,7 +77,10 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
   {
     const MutexLock lock(inode->mutex);
     mode = inode->staged->placement.create_mode;
-    owner.attr = inode->staged->placement.attr;
+    if (const auto& maker = inode->staged->placement.owner) {
+      owner.attr.uid = maker->uid;
+      owner.attr.gid = maker->gid;
+    }
   }
   const uint32_t handle = next_handle();
   const uint32_t flags = wire::kOpenRead | wire::kOpenWrite | wire::kOpenCreate;

@@ -425,6 +425,9 @@ wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t 
   if (inode.staged) {
     keep_for_commit(inode.staged->placement.attr, inode.attr, change);
     inode.staged->changed = true;
+    const int64_t now_ms = system_clock().now_ms();
+    inode.staged->atime_ms = change.atime_now ? now_ms : inode.staged->atime_ms;
+    inode.staged->mtime_ms = change.mtime_now || change.size ? now_ms : inode.staged->mtime_ms;
     if (change.mode) {
       inode.attr.access = map_.access_of_own(*change.mode);
       for (wire::Xattr& xattr : inode.staged->placement.xattrs) {

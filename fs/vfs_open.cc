@@ -303,6 +303,7 @@ void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_ne
   staged.is_new = is_new;
   staged.placement.exclusive = exclusive;
   staged.placement.create_mode = inode.attr.mode & 07777U;
+  staged.mtime_ms = system_clock().now_ms();
   inode.staged = std::move(staged);
   inode.sha256.reset();
   ++inode.change_count;
@@ -390,11 +391,17 @@ void Vfs::with_default_acl(const InodePtr& directory, const wire::Attr& attr, Ac
   std::optional<KnownAcl> known;
   {
     const MutexLock lock(directory->mutex);
-    known = directory->default_acl;
+    if (directory->default_acl && system_clock().now_ms() < directory->default_acl->deadline_ms) {
+      known = directory->default_acl;
+    }
   }
   const auto target = target_of(directory);
-  if ((attr.access & wire::kNoXattrs) != 0 || known || !target) {
-    done(known ? std::move(known->acl) : std::nullopt);
+  if ((attr.access & wire::kNoXattrs) != 0 || !target) {
+    done(std::optional<Bytes>());
+    return;
+  }
+  if (known) {
+    done(std::move(known->acl));
     return;
   }
   client::call(agent_, wire::GetXattr{*target, std::string(kDefaultAcl)},
@@ -404,6 +411,7 @@ void Vfs::with_default_acl(const InodePtr& directory, const wire::Attr& attr, Ac
                    return;
                  }
                  KnownAcl acl;
+                 acl.deadline_ms = system_clock().now_ms() + kCacheMs;
                  if (answer) {
                    acl.acl = std::move(answer->value);
                  }
@@ -453,8 +461,8 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
       inode->staged->placement.xattrs.push_back({std::string(kAccessAcl), *inherited.access});
     }
     if (owner) {
-      inode->staged->placement.attr.uid = attr.uid;
-      inode->staged->placement.attr.gid = parents_group ? std::nullopt : std::optional(attr.gid);
+      constexpr auto kSame = static_cast<uint32_t>(-1);
+      inode->staged->placement.owner = wire::Owner{attr.uid, parents_group ? kSame : attr.gid};
     }
   }
   forget_times(parent);

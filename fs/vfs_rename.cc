@@ -24,33 +24,42 @@ bool is_directory(const InodePtr& inode) {
 // when the last owner lets go.
 class Vfs::HeldUploads {
  public:
+  struct One {
+    InodePtr inode;
+    std::shared_ptr<upload::Upload> upload;
+    StagedUse use;
+    bool held = false;
+  };
+
   explicit HeldUploads(Vfs& vfs) : vfs_(vfs) {}
   ~HeldUploads() {
-    for (const Held& one : held_) {
-      vfs_.release_upload(one.inode, *one.upload);
+    for (const One& one : all) {
+      if (one.held) {
+        vfs_.release_upload(one.inode, *one.upload);
+      }
     }
   }
   HeldUploads(const HeldUploads&) = delete;
   HeldUploads& operator=(const HeldUploads&) = delete;
 
-  // One after the other: by the thread that hears that it waits.
-  void add(InodePtr inode, std::shared_ptr<upload::Upload> upload, StagedUse use) {
-    held_.push_back({std::move(inode), std::move(upload), std::move(use)});
+  [[nodiscard]] bool has(const InodePtr& inode) const {
+    return std::any_of(all.begin(), all.end(),
+                       [&inode](const One& one) { return one.inode == inode; });
   }
 
+  std::vector<One> all;  // one thread at a time: the one that goes on with the rename
+
  private:
-  struct Held {
-    InodePtr inode;
-    std::shared_ptr<upload::Upload> upload;
-    StagedUse use;
-  };
   Vfs& vfs_;
-  std::vector<Held> held_;
 };
 
+bool Vfs::RenameJob::exchanges() const {
+  return (flags & RENAME_EXCHANGE) != 0;
+}
+
 // A file that is being written is committed under its old name first; what it replaces, if that is
-// being written too, lives on without a name until its last close. What is being written below a
-// directory waits for a moment, and moves with it.
+// being written too, lives on without a name until its last close, and is not committed before that
+// is decided. What is being written below a directory waits for a moment, and moves with it.
 void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, uint64_t to_id,
                  std::string_view new_name, unsigned flags) {
   const InodePtr from = find_inode(reply, from_id);
@@ -63,51 +72,52 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
     return;
   }
   pending_unlinks_.flush();
-  RenameJob job{reply, from, std::string(name), to, std::string(new_name), flags, nullptr};
+  RenameJob job{reply, from, std::string(name), to, std::string(new_name), flags, {}, 0, {},
+                {},    {}};
   const InodePtr source = inodes_.find(*from, name);
   const InodePtr target = inodes_.find(*to, new_name);
-  const bool exchange = (flags & RENAME_EXCHANGE) != 0;
-  std::vector<InodePtr> below;
   std::vector<InodePtr> files;
-  for (const InodePtr& moved : {source, exchange ? target : nullptr}) {
+  for (const InodePtr& moved : {source, job.exchanges() ? target : nullptr}) {
     if (is_directory(moved)) {
-      for (InodePtr& file : staged_below(*moved)) {
-        below.push_back(std::move(file));
-      }
+      job.trees.push_back(moved);
     } else if (moved) {
       files.push_back(moved);
     }
   }
-  commit_all(std::move(files), [this, job, target = exchange ? nullptr : target,
-                                below = std::move(below)](const Status& committed) mutable {
+  commit_all(std::move(files), [this, job, target](const Status& committed) {
     if (!committed) {
       job.reply.error(committed.error());
-      return;
+    } else if (job.exchanges() || !target) {
+      hold_trees(job);
+    } else if (is_directory(target)) {
+      hide_left(*target, [this, job] { hold_trees(job); });
+    } else {
+      when_settled(target, [this, job](const StagedUse& use) {
+        RenameJob settled = job;
+        settled.target_use = use;
+        hold_trees(settled);
+      });
     }
-    job.held = std::make_shared<HeldUploads>(*this);
-    hold_all(below, job.held, [this, job, target] {
-      if (target) {
-        when_settled(target, [this, job](const StagedUse& /*use*/) { rename_settled(job); });
-      } else {
-        rename_settled(job);
-      }
-    });
   });
 }
 
-std::vector<InodePtr> Vfs::staged_below(const Inode& directory) const {
-  const auto path = inodes_.path(directory);
-  std::vector<InodePtr> below = inodes_.all();
-  std::erase_if(below, [this, &path](const InodePtr& inode) {
-    {
-      const MutexLock lock(inode->mutex);
-      if (!inode->staged) {
-        return true;
+std::vector<InodePtr> Vfs::staged_below(const std::vector<InodePtr>& trees) const {
+  std::vector<InodePtr> below;
+  for (const InodePtr& tree : trees) {
+    const auto path = inodes_.path(*tree);
+    for (const InodePtr& inode : path ? inodes_.all() : std::vector<InodePtr>()) {
+      {
+        const MutexLock lock(inode->mutex);
+        if (!inode->staged) {
+          continue;
+        }
+      }
+      const auto one = inodes_.path(*inode);
+      if (one && one->starts_with(*path + "/")) {
+        below.push_back(inode);
       }
     }
-    const auto one = inodes_.path(*inode);
-    return !path || !one || !one->starts_with(*path + "/");
-  });
+  }
   return below;
 }
 
@@ -128,8 +138,35 @@ void Vfs::commit_all(std::vector<InodePtr> files, StatusDone done) {
          });
 }
 
-// In the order of their numbers, so that two renames never wait for each other.
-void Vfs::hold_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done) {
+// Once nothing that is written below is left out, commits wait, too. Where something new has come
+// until then it begins anew, holding nothing: who holds one upload must not wait for another.
+void Vfs::hold_trees(RenameJob job) {
+  constexpr int kMaxRounds = 10;  // what is created all the time is told afterwards where it is
+  if (job.trees.empty()) {
+    rename_settled(job);
+    return;
+  }
+  if (job.held) {
+    job.barrier = begin_tree_rename();
+  }
+  std::vector<InodePtr> below = staged_below(job.trees);
+  const bool complete = job.held && std::all_of(below.begin(), below.end(), [&](const auto& one) {
+                          return job.held->has(one);
+                        });
+  if (complete || (job.held && job.rounds >= kMaxRounds)) {
+    rename_settled(job);
+    return;
+  }
+  ++job.rounds;
+  job.barrier = nullptr;
+  job.held = std::make_shared<HeldUploads>(*this);
+  use_all(std::move(below), job.held,
+          [this, job] { hold_all(job.held, 0, [this, job] { hold_trees(job); }); });
+}
+
+// Holds off their commits; those under way end first. In the order of their numbers, as in
+// hold_all, so that two renames never wait for each other.
+void Vfs::use_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done) {
   if (files.empty()) {
     done();
     return;
@@ -141,16 +178,44 @@ void Vfs::hold_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> hel
   files.erase(first);
   when_settled(file, [this, file, files = std::move(files), held = std::move(held),
                       done = std::move(done)](const StagedUse& use) {
-    const auto upload = staged_upload(file);
-    if (!upload) {
-      hold_all(files, held, done);
-      return;
+    if (auto upload = staged_upload(file)) {
+      held->all.push_back({file, std::move(upload), use, false});
     }
-    upload->hold([this, file, upload, use, files, held, done] {
-      held->add(file, upload, use);
-      hold_all(files, held, done);
-    });
+    use_all(files, held, done);
   });
+}
+
+void Vfs::hold_all(std::shared_ptr<HeldUploads> held, size_t first, const Job& done) {
+  if (first == held->all.size()) {
+    done();
+    return;
+  }
+  const auto upload = held->all[first].upload;
+  upload->hold([held = std::move(held), first, done] {
+    held->all[first].held = true;
+    hold_all(held, first + 1, done);
+  });
+}
+
+std::shared_ptr<const void> Vfs::begin_tree_rename() {
+  {
+    const MutexLock lock(tree_mutex_);
+    ++tree_renames_;
+  }
+  return {static_cast<const void*>(this), [this](const void* /*self*/) { end_tree_rename(); }};
+}
+
+void Vfs::end_tree_rename() {
+  std::vector<Job> jobs;
+  {
+    const MutexLock lock(tree_mutex_);
+    if (--tree_renames_ == 0) {
+      jobs.swap(after_tree_rename_);
+    }
+  }
+  for (const Job& job : jobs) {
+    job();
+  }
 }
 
 void Vfs::release_upload(const InodePtr& inode, upload::Upload& upload) {
@@ -161,10 +226,22 @@ void Vfs::release_upload(const InodePtr& inode, upload::Upload& upload) {
   upload.release(path);  // one that has lost its name meanwhile stays where it is
 }
 
+// What has come in between, and is not held.
+void Vfs::tell_moved(const RenameJob& job) {
+  for (const InodePtr& inode : staged_below(job.trees)) {
+    const auto upload = staged_upload(inode);
+    const auto path = inodes_.path(*inode);
+    if (upload && path && !job.held->has(inode)) {
+      transfers_.moved(*upload, *path);
+      upload->moved(*path);
+    }
+  }
+}
+
 void Vfs::rename_settled(const RenameJob& job) {
   const InodePtr source = inodes_.find(*job.from, job.name);
   const InodePtr target = inodes_.find(*job.to, job.new_name);
-  if (target && (job.flags & RENAME_EXCHANGE) == 0) {
+  if (target && !job.exchanges()) {
     if ((job.flags & RENAME_NOREPLACE) != 0) {
       const MutexLock lock(target->mutex);
       if (target->staged && target->staged->is_new) {
@@ -176,10 +253,8 @@ void Vfs::rename_settled(const RenameJob& job) {
       return;
     }
     hold_open(target);
-    hide_left(*target, [this, job, source, target] { rename_remote(job, source, target); });
-  } else {
-    rename_remote(job, source, target);
   }
+  rename_remote(job, source, target);
 }
 
 void Vfs::rename_remote(const RenameJob& job, const InodePtr& source, const InodePtr& target) {
@@ -190,7 +265,6 @@ void Vfs::rename_remote(const RenameJob& job, const InodePtr& source, const Inod
   }
   client::call(agent_, wire::Rename{*old_path, *new_path, job.flags},
                [this, job, new_path, target, source](const Result<wire::Empty>& answer) {
-                 const bool exchange = (job.flags & RENAME_EXCHANGE) != 0;
                  forget_times(job.from);
                  forget_times(job.to);
                  if (!answer) {
@@ -203,11 +277,12 @@ void Vfs::rename_remote(const RenameJob& job, const InodePtr& source, const Inod
                  }
                  if (target && target != source) {
                    forget_attr(target);
-                   if (!exchange) {
+                   if (!job.exchanges()) {
                      lose_to_rename(job.to, target);
                    }
                  }
-                 inodes_.rename(job.from, job.name, job.to, job.new_name, exchange);
+                 inodes_.rename(job.from, job.name, job.to, job.new_name, job.exchanges());
+                 tell_moved(job);
                  job.reply.ok();
                });
 }

@@ -299,7 +299,12 @@ void Vfs::keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xat
     reply.ok();
     return;
   }
-  upload->try_xattr(xattr, [this, reply, inode, xattr, use](const Status& tried) {
+  wire::Xattr tried_one = xattr;
+  if (xattr.name == kAccessAcl) {
+    constexpr uint32_t kUnfinished = 0600;  // is nobody else's yet
+    tried_one.value = with_permissions(xattr.value, kUnfinished);
+  }
+  upload->try_xattr(tried_one, [this, reply, inode, xattr, use](const Status& tried) {
     if (tried) {
       keep_xattr(*inode, xattr);
       reply.ok();

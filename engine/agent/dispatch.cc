@@ -115,6 +115,7 @@ constexpr Route kRoutes[] = {
     route<&on_open>(Op::open, kLooks, kNone, kReader),
     route<&on_close>(Op::close, kLooks, kHandle, kPool),
     route<&on_read>(Op::read, kReadsContent, kHandle, kPool),
+    route<&on_append>(Op::append, kWrites, kHandle, kPool),
     route<&on_write>(Op::write, kWrites, kHandle, kPool),
     route<&on_fsync>(Op::fsync, kLooks, kHandle, kPool),
     route<&on_readdir>(Op::readdir, kLooks, kHandle, kPool),

@@ -40,6 +40,8 @@ Result<wire::Collect::Answer> on_collect(Context& context, const wire::Collect& 
 Result<wire::Attr> on_open(Context& context, const wire::Open& request);
 Status on_close(Context& context, const wire::Close& request);
 Result<Bytes> on_read(Context& context, const wire::Read& request);
+Result<wire::Append::Answer> on_append(Context& context, const wire::Append& request,
+                                       ByteSpan bulk);
 Result<wire::Write::Answer> on_write(Context& context, const wire::Write& request, ByteSpan bulk);
 Status on_fsync(Context& context, const wire::FSync& request);
 Result<wire::ReadDir::Answer> on_readdir(Context& context, const wire::ReadDir& request);

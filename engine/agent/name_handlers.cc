@@ -33,15 +33,29 @@ uint32_t masked(const Location& at, uint32_t mode, uint32_t umask) {
   return acl ? mode : mode & ~(umask & 0777U);
 }
 
-// What root has made for somebody else. A filesystem that knows no owners leaves it as it is.
+// What root has made for somebody else, as long as it is that: whoever may write in the directory
+// may put another file of root's under its name. A filesystem that knows no owners leaves it as it
+// is.
 void give_away(const Location& at, const wire::Owner& owner, uint32_t mode) {
+  const UniqueFd made(::openat(at.dir, at.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st {};
   struct stat directory {};
-  const bool keeps_group = ::fstat(at.dir, &directory) != 0 || (directory.st_mode & S_ISGID) != 0;
-  const gid_t group = keeps_group ? static_cast<gid_t>(-1) : owner.gid;
-  const bool given =
-      ::fchownat(at.dir, at.name.c_str(), owner.uid, group, AT_SYMLINK_NOFOLLOW) == 0;
-  if (given && (mode & (S_ISUID | S_ISGID)) != 0) {
-    ignore(change_mode(at, mode & kModeBits), "it lacks bits that it got for a moment only");
+  if (!made || ::fstat(made.get(), &st) != 0 || ::fstat(at.dir, &directory) != 0 ||
+      st.st_uid != ::geteuid() || ((st.st_mode ^ mode) & S_IFMT) != 0 ||
+      (S_ISREG(st.st_mode) && st.st_size != 0) || (!S_ISDIR(st.st_mode) && st.st_nlink != 1) ||
+      (S_ISDIR(st.st_mode) && st.st_nlink > 2)) {
+    return;
+  }
+  Location itself;
+  itself.dir = made.get();
+  wire::SetAttr change;
+  change.uid = owner.uid;
+  if ((directory.st_mode & S_ISGID) == 0) {
+    change.gid = owner.gid;
+  }
+  const Status given = change_owner(itself, change);
+  if (given && !S_ISLNK(mode) && (mode & (S_ISUID | S_ISGID)) != 0) {
+    ignore(change_mode(itself, mode & kModeBits), "it lacks bits that it got for a moment only");
   }
 }
 
@@ -107,14 +121,14 @@ Result<wire::Attr> on_mknod(Context& context, const wire::MkNod& request) {
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
   const uint32_t mode = masked(at, request.mode, request.umask);
   CPAWAY_TRY(result_of(::mknodat(at.dir, at.name.c_str(), mode, request.rdev), request.path));
-  return made(at, request.owner, mode);
+  return made(at, request.owner, (mode & S_IFMT) != 0 ? mode : mode | S_IFREG);
 }
 
 Result<wire::Attr> on_mkdir(Context& context, const wire::MkDir& request) {
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
   const uint32_t mode = masked(at, request.mode, request.umask);
   CPAWAY_TRY(result_of(::mkdirat(at.dir, at.name.c_str(), mode), request.path));
-  return made(at, request.owner, 0);  // chown(2) leaves a directory its bits
+  return made(at, request.owner, S_IFDIR);  // chown(2) leaves a directory its bits
 }
 
 Status on_unlink(Context& context, const wire::Unlink& request) {
@@ -135,7 +149,7 @@ Result<wire::Attr> on_symlink(Context& context, const wire::SymLink& request) {
   }
   CPAWAY_ASSIGN(const Location at, locate_new(context, request.path));
   CPAWAY_TRY(result_of(::symlinkat(request.text.c_str(), at.dir, at.name.c_str()), request.path));
-  return made(at, request.owner, 0);
+  return made(at, request.owner, S_IFLNK);
 }
 
 Status on_rename(Context& context, const wire::Rename& request) {

@@ -90,20 +90,43 @@ wire::SetAttr times_of(const wire::Placement& placement) {
   return times;
 }
 
+// What was only tried, and an ACL that the directory has given it. Where that cannot be had away it
+// does less harm than an upload that fails for it.
+void remove_strays(const StagingFile& staging, const Location& file) {
+  for (const std::string& name : staging.tried()) {
+    ignore(remove_xattr(file, name), "not there, or it stays");
+  }
+  ignore(remove_xattr(file, "system.posix_acl_access"), "most have none");
+}
+
+// Where the filesystem knows no owners, it keeps those that it has: root is told so by EPERM.
+Status give_to(const Location& file, const wire::Placement& placement) {
+  if (placement.owner) {
+    wire::SetAttr owner;
+    owner.uid = placement.owner->uid;
+    owner.gid = placement.owner->gid;
+    ignore(change_owner(file, owner), "nobody has asked for it");
+  }
+  Status given = change_owner(file, placement.attr);
+  return given || ::geteuid() != 0 ? given : Status{};
+}
+
+// The mode comes last: it may forbid its owner to set extended attributes, and until then nobody
+// else may open the file.
 Status apply_attributes(const Location& target, const std::optional<struct stat>& old,
-                        const wire::Placement& placement, const Location& file) {
+                        const wire::Placement& placement, const StagingFile& staging,
+                        const Location& file) {
   uint32_t mode = placement.create_mode;
-  // Those that were only tried, and an ACL that the directory has given it.
-  CPAWAY_TRY(remove_xattrs(file, false));
+  remove_strays(staging, file);
   if (old && !placement.fresh) {
     CPAWAY_TRY(inherit(target, *old, file));
     mode = inherited_mode(*old);
   }
-  CPAWAY_TRY(change_owner(file, placement.attr));
-  CPAWAY_TRY(change_mode(file, placement.attr.mode.value_or(mode)));
+  CPAWAY_TRY(give_to(file, placement));
   for (const wire::Xattr& xattr : placement.xattrs) {
     CPAWAY_TRY(set_xattr(file, xattr, 0));
   }
+  CPAWAY_TRY(change_mode(file, placement.attr.mode.value_or(mode)));
   return change_times(file, times_of(placement));
 }
 
@@ -142,7 +165,7 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   }
   Location staged;
   staged.dir = file.fd();
-  CPAWAY_TRY(apply_attributes(target, old, placement, staged));
+  CPAWAY_TRY(apply_attributes(target, old, placement, file, staged));
   const bool sync = durable || context.sync_commit;
   if (sync) {
     CPAWAY_TRY(sync_fd(file.fd()));
@@ -186,15 +209,16 @@ std::vector<std::optional<Bytes>> values_of(const Location& file,
 
 Status change_in_place(const Location& file, const struct stat& old,
                        const wire::Placement& placement) {
-  CPAWAY_TRY(change_owner(file, placement.attr));
-  const uint32_t default_mode = placement.fresh ? placement.create_mode : inherited_mode(old);
-  const uint32_t mode = placement.attr.mode.value_or(default_mode);
-  const bool cleared = placement.attr.uid || placement.attr.gid;  // chown(2) takes set-user-id away
-  if (cleared || mode != (old.st_mode & kModeBits)) {
-    CPAWAY_TRY(change_mode(file, mode));
-  }
+  CPAWAY_TRY(give_to(file, placement));
   for (const wire::Xattr& xattr : placement.xattrs) {
     CPAWAY_TRY(set_xattr(file, xattr, 0));
+  }
+  const uint32_t default_mode = placement.fresh ? placement.create_mode : inherited_mode(old);
+  const uint32_t mode = placement.attr.mode.value_or(default_mode);
+  const bool cleared = placement.owner || placement.attr.uid ||
+                       placement.attr.gid;  // chown(2) takes set-user-id away
+  if (cleared || mode != (old.st_mode & kModeBits)) {
+    CPAWAY_TRY(change_mode(file, mode));
   }
   wire::SetAttr times = times_of(placement);
   times.mtime_now = !times.mtime;  // it was written, if with the same bytes

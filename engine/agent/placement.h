@@ -6,9 +6,9 @@
 
 namespace cpaway::agent {
 
-// Order: owner, the old version's xattrs, mode, the request's xattrs, times, fsync where due,
-// rename, directory fsync where due. An old regular file of that name hands down owner, mode, ACL
-// and xattrs. On failure before the rename nothing but the staging file has changed; EISDIR where a
+// Order: the old version's owner and xattrs, the request's, mode, times, fsync where due, rename,
+// directory fsync where due. An old regular file of that name hands down owner, mode, ACL and
+// xattrs. On failure before the rename nothing but the staging file has changed; EISDIR where a
 // directory has the name.
 [[nodiscard]] Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
                                                const wire::Placement& placement, bool durable,

@@ -103,7 +103,7 @@ Status StagingFile::take_over(bool whoever_has_it) {
   }
   Location self;
   self.dir = fd.get();
-  CPAWAY_TRY(remove_xattrs(self, true));
+  CPAWAY_TRY(remove_xattrs(self));
   if (::fchmod(fd.get(), kMode) != 0) {
     return fail_os(errno, name_);
   }
@@ -159,7 +159,8 @@ StagingFile::StagingFile(StagingFile&& other) noexcept
       fd_(std::move(other.fd_)),
       locked_(other.locked_),
       is_answered_(other.is_answered_),
-      kept_size_(other.kept_size_) {}
+      kept_size_(other.kept_size_),
+      tried_(std::move(other.tried_)) {}
 
 StagingFile::~StagingFile() {
   if (!name_.empty() && fd_) {

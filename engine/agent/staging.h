@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/agent/file_access.h"
 
@@ -34,6 +35,9 @@ class StagingFile {
   [[nodiscard]] const std::string& name() const { return name_; }
   // What it held when it was found, bytes.
   [[nodiscard]] uint64_t kept_size() const { return kept_size_; }
+  // It has got an extended attribute that it is not to keep.
+  void note_tried(std::string name) { tried_.push_back(std::move(name)); }
+  [[nodiscard]] const std::vector<std::string>& tried() const { return tried_; }
   // Takes its name away, while it is open.
   [[nodiscard]] Status hide();
   // Leaves it for the next upload.
@@ -59,6 +63,7 @@ class StagingFile {
   bool locked_ = false;
   bool is_answered_ = false;  // the client was told the name
   uint64_t kept_size_ = 0;
+  std::vector<std::string> tried_;
 };
 
 }  // namespace cpaway::agent

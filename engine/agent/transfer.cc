@@ -237,9 +237,8 @@ Status Transfer::try_xattr(const wire::Xattr& xattr) {
   CPAWAY_TRY(make_copies());
   Location self;
   self.dir = file_.fd();
-  CPAWAY_TRY(set_xattr(self, xattr, 0));
-  // An access ACL has set the mode; what is not finished is nobody else's yet.
-  return change_mode(self, StagingFile::kMode);
+  file_.note_tried(xattr.name);
+  return set_xattr(self, xattr, 0);
 }
 
 Status Transfer::try_group(uint32_t gid) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 
 #include "engine/base/fault.h"
@@ -58,36 +59,44 @@ Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset) {
 }
 
 Result<uint64_t> append(int fd, ByteSpan bytes) {
-  const iovec part{const_cast<uint8_t*>(bytes.data()), bytes.size()};
-  // At the end, and the position behind it.
-  const ssize_t written = ::pwritev2(fd, &part, 1, -1, RWF_APPEND);
-  const bool unknown = written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL);
-  if (written < 0 && !unknown) {
-    return fail_os(errno, "append");
+  uint64_t start = 0;
+  for (size_t done = 0; done < bytes.size();) {
+    const ByteSpan rest = bytes.subspan(done);
+    const iovec part{const_cast<uint8_t*>(rest.data()), rest.size()};
+    // At the end, and the position behind it.
+    const ssize_t written = ::pwritev2(fd, &part, 1, -1, RWF_APPEND);
+    const bool unknown = written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL);
+    if (written <= 0 && !unknown) {
+      return fail_os(written < 0 ? errno : EIO, "append");
+    }
+    const off_t end = ::lseek(fd, 0, unknown ? SEEK_END : SEEK_CUR);
+    if (end < 0) {
+      return fail_os(errno, "append");
+    }
+    if (unknown) {
+      CPAWAY_TRY(write_at(fd, rest, static_cast<uint64_t>(end)));
+    }
+    start = done > 0 ? start : static_cast<uint64_t>(end - (unknown ? 0 : written));
+    done += unknown ? rest.size() : static_cast<size_t>(written);
   }
-  const off_t end = ::lseek(fd, 0, unknown ? SEEK_END : SEEK_CUR);
-  if (end < 0) {
-    return fail_os(errno, "append");
-  }
-  const size_t done = unknown ? 0 : static_cast<size_t>(written);
-  CPAWAY_TRY(write_at(fd, bytes.subspan(done), static_cast<uint64_t>(end)));
-  return static_cast<uint64_t>(end) - done;
+  return start;
 }
 
 Result<std::optional<uint64_t>> find_bytes(int fd, uint64_t from, ByteSpan bytes) {
   constexpr uint64_t kSearched = 64UL << 20U;
-  const std::span<uint8_t> buffer = assembly_buffer();
+  Bytes buffer(bytes.size() + wire::kBlockSize);
   for (uint64_t at = from; at - from < kSearched;) {
     CPAWAY_ASSIGN(const size_t got, read_range(fd, buffer, at));
-    const ByteSpan read = buffer.first(got);
-    const auto found = std::search(read.begin(), read.end(), bytes.begin(), bytes.end());
-    if (found != read.end()) {
-      return std::optional(at + static_cast<uint64_t>(found - read.begin()));
+    // In linear time, whatever is looked for.
+    const void* found = ::memmem(buffer.data(), got, bytes.data(), bytes.size());
+    if (found != nullptr) {
+      const auto distance = static_cast<const uint8_t*>(found) - buffer.data();
+      return std::optional(at + static_cast<uint64_t>(distance));
     }
     if (got < buffer.size()) {
       break;
     }
-    at += std::max<size_t>(got - bytes.size(), 1);  // it may begin in this piece
+    at += got - bytes.size() + 1;  // it may begin in this piece
   }
   return std::optional<uint64_t>();
 }

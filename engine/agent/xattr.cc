@@ -119,15 +119,12 @@ Status remove_xattr(const Location& at, const std::string& name) {
   return result < 0 ? Status(fail_os(errno, name)) : Status{};
 }
 
-Status remove_xattrs(const Location& at, bool security) {
+Status remove_xattrs(const Location& at) {
   const auto names = list_xattrs(at);
   std::string_view left = names ? as_text(*names) : std::string_view{};
   while (!left.empty()) {
     const std::string name(left.substr(0, left.find('\0')));
     left.remove_prefix(std::min(name.size() + 1, left.size()));
-    if (!security && name.starts_with("security.")) {
-      continue;
-    }
     Status removed = remove_xattr(at, name);
     if (!removed && !name.starts_with("security.")) {
       return removed;

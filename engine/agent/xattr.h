@@ -18,7 +18,7 @@ namespace cpaway::agent {
 
 // Removes what a staging file has got from a commit that did not come to its end; what cannot be
 // removed (security labels) stays.
-[[nodiscard]] Status remove_xattrs(const Location& at, bool security);
+[[nodiscard]] Status remove_xattrs(const Location& at);
 
 // Gives `to` what `from` has: ACL, user and security attributes. Those that this user may not set,
 // or that speak of the content (capabilities, integrity), are left out. Fails only for want of

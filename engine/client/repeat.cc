@@ -61,17 +61,12 @@ bool may_repeat(Op op) {
     case Op::allocate_transfer:
     case Op::copy_transfer:
     case Op::hide_transfer:
+    case Op::append:
     case Op::try_xattr:
     case Op::try_group:
       return false;
     default:
       return true;
-  }
-}
-
-void mark_again(wire::Frame& request) {
-  if (op_of(request) == Op::write) {
-    request.head.back() = 1;  // its last field
   }
 }
 

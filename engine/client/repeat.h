@@ -15,9 +15,6 @@ namespace cpaway::client {
 // True for a request that the session itself sends again.
 [[nodiscard]] bool may_repeat(wire::Op op);
 
-// Tells the agent, where it makes a difference, that it may have had the request before.
-void mark_again(wire::Frame& request);
-
 // What the answer to a repeated request means.
 struct Reading {
   // The request to send instead, whose answer is the answer.

@@ -203,7 +203,6 @@ void SessionImpl::on_answer(const RequestPtr& request, Result<wire::Incoming> an
   if (!answer) {
     if (is_retryable(answer.error()) && may_repeat(request->op)) {
       request->repeated = true;
-      mark_again(request->frame);
       if (park(request)) {
         return;
       }

@@ -195,6 +195,15 @@ bool BasisSet::knows_nothing() const {
                      [](const FilePtr& file) { return file->size == 0; });
 }
 
+void BasisSet::rename_target(const std::string& path) {
+  for (const FilePtr& file : files_) {
+    if (file->path == target_) {
+      file->path = path;
+    }
+  }
+  target_ = path;
+}
+
 bool BasisSet::is_target(uint8_t number) const {
   return std::any_of(files_.begin(), files_.end(), [this, number](const FilePtr& file) {
     return file->number == number && number != wire::kStagingBasis && file->path == target_;

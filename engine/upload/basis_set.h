@@ -60,6 +60,8 @@ class BasisSet {
   [[nodiscard]] bool knows_nothing() const;
   // True for a basis that has the target's name.
   [[nodiscard]] bool is_target(uint8_t number) const;
+  // The target, and its old version with it, is under another path now.
+  void rename_target(const std::string& path);
   // True where the journal knew what the target's old version holds.
   [[nodiscard]] bool knew_target() const { return knew_target_; }
 
@@ -95,7 +97,7 @@ class BasisSet {
   const Strand strand_;
   Journal& journal_;
   uint32_t transfer_;
-  const std::string target_;
+  std::string target_;
   const Event changed_;
   const Event lost_;
   bool knew_target_ = false;

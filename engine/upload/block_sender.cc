@@ -26,8 +26,8 @@ void BlockSender::send(const std::shared_ptr<void>& owner, Extent block, Event f
     return;
   }
   const uint64_t offset = block.offset;
-  const auto [at, inserted] =
-      in_flight_.emplace(offset, InFlight{std::move(block), {}, 0, false, 0, std::move(finished)});
+  const auto [at, inserted] = in_flight_.emplace(
+      offset, InFlight{std::move(block), {}, 0, 0, false, 0, std::move(finished)});
   if (!ask || !ask_first(owner, offset, ask)) {
     start(owner, at->second);
   }
@@ -68,9 +68,8 @@ void BlockSender::replace(const std::shared_ptr<void>& owner, uint64_t offset,
   in_flight_.erase(whole);
   for (Extent& part : parts) {
     const uint64_t at = part.offset;
-    start(
-        owner,
-        in_flight_.emplace(at, InFlight{std::move(part), {}, 0, false, 0, finished}).first->second);
+    start(owner, in_flight_.emplace(at, InFlight{std::move(part), {}, 0, 0, false, 0, finished})
+                     .first->second);
   }
 }
 
@@ -106,6 +105,13 @@ void BlockSender::on_answer(const std::shared_ptr<void>& owner, uint64_t offset,
     } else if (!std::exchange(held_, true)) {
       lost_();
     }
+    return;
+  }
+  constexpr int kMaxLosses = 5;
+  if (!hash && block.block.append && !error_ && is_lost(hash.error()) &&
+      block.losses++ < kMaxLosses) {
+    block.block.again = true;
+    transmit(owner, block);
     return;
   }
   if (!hash) {

@@ -9,7 +9,8 @@
 // A block may come with a question to the agent, what of it is there already; it is in flight while
 // the answer is due, and what is lacking then takes its place.
 //
-// When the connection is lost, blocks are held back until the owner says resume().
+// When the connection is lost, blocks are held back until the owner says resume(). What is appended
+// is sent again by itself: the session waits for the next connection.
 //
 // Everything runs on the owner's strand. The owner keeps the sender alive while it has blocks in
 // flight (the callbacks hold the owner).
@@ -42,7 +43,8 @@ struct Extent {
   uint64_t offset = 0;
   SharedBytes data;
   std::shared_ptr<const Delta> delta;  // null: sent as it is
-  bool append = false;                 // to the end of the file, which `offset` is taken to be
+  bool append = false;                 // to the end of the file, wherever that is
+  bool again = false;                  // the answer to it was lost
 
   [[nodiscard]] uint64_t end() const { return offset + data->size(); }
 };
@@ -109,6 +111,7 @@ class BlockSender {
     Extent block;
     hash::BlockHash hash{};
     int tries = 0;
+    int losses = 0;
     bool sent = false;        // its answer is due, or that of its question
     uint32_t generation = 0;  // of the transfer that it was sent on
     Event finished;

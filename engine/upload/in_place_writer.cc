@@ -30,18 +30,27 @@ InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t k
       known_size_(known_size),
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
-          [handle](const Extent& block, const hash::BlockHash& hash) {
-            return wire::pack(0, wire::Write{handle, block.offset, hash, block.append, false},
-                              block.data);
+          [this, handle](const Extent& block, const hash::BlockHash& hash) {
+            return block.append
+                       ? wire::pack(0, wire::Append{handle, append_end_, hash, block.again},
+                                    block.data)
+                       : wire::pack(0, wire::Write{handle, block.offset, hash}, block.data);
           },
-          [this](Result<wire::Incoming> incoming) -> Result<hash::BlockHash> {
-            CPAWAY_ASSIGN(const auto answer,
-                          client::open_answer<wire::Write::Answer>(std::move(incoming)));
-            if (answer.answer.moved && moved_) {
-              moved_();
-            }
-            return answer.answer.hash;
-          }) {}
+          [this](Result<wire::Incoming> incoming) { return open_answer(std::move(incoming)); }) {}
+
+// Of the one append that is on its way, or of a write.
+Result<hash::BlockHash> InPlaceWriter::open_answer(Result<wire::Incoming> incoming) {
+  if (!appending_) {
+    CPAWAY_ASSIGN(auto answer, client::open_answer<wire::Write::Answer>(std::move(incoming)));
+    return answer.answer.hash;
+  }
+  CPAWAY_ASSIGN(auto answer, client::open_answer<wire::Append::Answer>(std::move(incoming)));
+  if (answer.answer.offset != append_offset_ && moved_) {
+    moved_();
+  }
+  append_end_ = answer.answer.offset + append_size_;
+  return answer.answer.hash;
+}
 
 void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
                                     Upload::Done done) {
@@ -50,8 +59,13 @@ void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
   const bool is_far = is_far_jump(known_size_, offset + data.size());
   auto copy = std::make_shared<Bytes>(data.begin(), data.end());
   auto deliver = [self = shared_from_this(), offset, copy, append, is_far, done = std::move(done)] {
-    self->strand_.post(
-        [self, offset, copy, append] { self->on_write(offset, std::move(*copy), append); });
+    self->strand_.post([self, offset, copy, append] {
+      if (append) {
+        self->on_append(offset, *copy);
+      } else {
+        self->on_write(offset, std::move(*copy));
+      }
+    });
     if (is_far) {
       self->drain(done);  // the filesystem may not take it
     } else {
@@ -63,22 +77,52 @@ void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
   }
 }
 
-void InPlaceWriter::on_write(uint64_t offset, Bytes data, bool append) {
+void InPlaceWriter::on_write(uint64_t offset, Bytes data) {
   const auto held = std::make_shared<WindowBytes>(context_.window);
   held->hold(data.size());
   held->bytes = std::move(data);
   const auto self = shared_from_this();
-  if (append) {
-    touched_ = true;
-    known_size_ = std::max<uint64_t>(known_size_, offset + held->bytes.size());
-    sender_.send(self, as_extent(offset, held, true), [raw = this] { --raw->pending_; });
-    return;
-  }
   sender_.send(
       self, as_extent(offset, held), [raw = this] { --raw->pending_; },
       [raw = this, offset, held](const BlockSender::Lacking& lacking) {
         return raw->compare(offset, held, lacking);
       });
+}
+
+// One is on its way at a time, so that only one can be in doubt; what comes meanwhile goes
+// together.
+void InPlaceWriter::on_append(uint64_t offset, ByteSpan data) {
+  const bool joins = appends_ && appends_->bytes->bytes.size() + data.size() <= wire::kBlockSize;
+  if (!joins) {
+    appends_ = std::make_shared<Appends>();
+    appends_->offset = offset;
+    appends_->bytes = std::make_shared<WindowBytes>(context_.window);
+  }
+  appends_->bytes->hold(data.size());
+  appends_->bytes->bytes.insert(appends_->bytes->bytes.end(), data.begin(), data.end());
+  ++appends_->count;
+  if (!joins) {
+    sender_.when_drained(shared_from_this(), [this, appends = appends_] { send(appends); });
+  }
+}
+
+void InPlaceWriter::send(const std::shared_ptr<Appends>& appends) {
+  if (appends_ == appends) {
+    appends_ = nullptr;  // what comes now goes with the next
+  }
+  appending_ = true;
+  touched_ = true;
+  append_offset_ = appends->offset;
+  append_size_ = appends->bytes->bytes.size();
+  append_end_ = std::max<uint64_t>(append_end_, appends->offset);
+  known_size_ = std::max<uint64_t>(known_size_, append_end_ + append_size_);
+  sender_.send(shared_from_this(), as_extent(appends->offset, appends->bytes, true),
+               [this, count = appends->count] {
+                 appending_ = false;
+                 pending_ -= count;
+               });
+  // What is written behind it waits for it.
+  sender_.when_drained(shared_from_this(), [] {});
 }
 
 bool InPlaceWriter::compare(uint64_t offset, const std::shared_ptr<WindowBytes>& block,

@@ -52,7 +52,15 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size,
                 std::function<void()> moved);
   void write_or_append(uint64_t offset, ByteSpan data, bool append, Upload::Done done);
-  void on_write(uint64_t offset, Bytes data, bool append);
+  struct Appends {
+    uint64_t offset = 0;  // where the first of them was thought to go
+    std::shared_ptr<WindowBytes> bytes;
+    uint64_t count = 0;
+  };
+  void on_write(uint64_t offset, Bytes data);
+  void on_append(uint64_t offset, ByteSpan data);
+  void send(const std::shared_ptr<Appends>& appends);
+  [[nodiscard]] Result<hash::BlockHash> open_answer(Result<wire::Incoming> incoming);
   // True where the agent was asked what of the block it lacks.
   [[nodiscard]] bool compare(uint64_t offset, const std::shared_ptr<WindowBytes>& block,
                              const BlockSender::Lacking& lacking);
@@ -66,8 +74,14 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   Progress progress_;
   std::atomic<uint64_t> pending_{0};  // writes not yet acknowledged
   std::atomic<uint64_t> known_size_;
+  // Of the append that is on its way: nothing else is then.
+  std::atomic<bool> appending_{false};
+  std::atomic<uint64_t> append_offset_{0};
+  std::atomic<uint64_t> append_size_{0};
+  std::atomic<uint64_t> append_end_{0};  // of the last one that is acknowledged, at least
   // Strand only.
   BlockSender sender_;
+  std::shared_ptr<Appends> appends_;  // to be sent when nothing is on its way
   CompareGate gate_;
   bool touched_ = false;  // something was written since the last drain
 };

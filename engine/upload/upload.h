@@ -100,6 +100,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // comes then waits for release(), which says where the file is now, if it has a name.
   void hold(std::function<void()> held);
   void release(std::optional<std::string> path);
+  // Its directory was renamed without that.
+  void moved(std::string path);
   // Whether the staging file can have this extended attribute, which the commit will set again.
   void try_xattr(wire::Xattr xattr, Done done) {
     try_on_staging(wire::TryXattr{0, std::move(xattr)}, std::move(done));
@@ -157,6 +159,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void hash_gap(uint64_t to);
   void on_acknowledged(const Extent& block, const hash::BlockHash& hash);
   [[nodiscard]] bool fits_one_message(const wire::Placement& placement) const;
+  [[nodiscard]] wire::Placement aged(wire::Placement placement) const;
   void put_file(wire::Placement placement, bool durable, int tries, bool repeated, CommitDone done);
   void send_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
   void end_commit(Result<wire::CommitAnswer> answer, const std::string& path,
@@ -165,6 +168,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
 
   // ---- upload_range.cc: what the agent does by itself, and what stands alone
   void on_hold(const std::function<void()>& held);
+  void relocate(const std::string& path);
   template <class Request>
   void try_on_staging(Request request, Done done);
   template <class Request>
@@ -230,6 +234,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   std::atomic<uint64_t> size_{0};
   std::atomic<bool> failed_{false};
   std::atomic<bool> nameless_{false};
+  std::atomic<int64_t> commit_called_ms_{0};  // monotonic
   Progress progress_;
 
   // Strand only.
@@ -242,6 +247,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool waiting_ = false;               // cut() waits for the bases
   bool wait_at_end_ = false;           // with this argument
   bool alone_ = false;                 // a request is out that everything else waits for
+  bool on_hold_ = false;               // hold() was called, and not yet release()
+  bool recovery_waits_ = false;        // for release(), which says where
   std::shared_ptr<WindowBytes> tail_;  // what is not sent yet; null where there is nothing
   uint64_t tail_start_ = 0;
   std::vector<delta::Piece> pieces_;  // the front of the tail, cut
@@ -250,6 +257,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   bool initialised_ = false;          // and answered
   bool similar_asked_ = false;
   int waits_for_staging_ = 0;  // how often init found the staging file in use
+  std::string init_path_;      // of the last init
   wire::Init::Answer first_init_;
   uint32_t second_transfer_ = 0;
   bool relieve_wanted_ = false;  // once nothing is in flight

@@ -91,17 +91,33 @@ void Upload::on_hold(const std::function<void()>& held) {
   }
   alone_ = true;
   waiting_ = true;
+  on_hold_ = true;
   sender_.when_drained(shared_from_this(), held);
 }
 
 // Not queued: what is queued waits for it.
 void Upload::release(std::optional<std::string> path) {
   strand_.post([self = shared_from_this(), path = std::move(path)] {
+    self->on_hold_ = false;
     if (path) {
-      self->path_ = *path;
+      self->relocate(*path);
+    }
+    if (std::exchange(self->recovery_waits_, false)) {
+      self->recover();
     }
     self->end_alone();
   });
+}
+
+void Upload::moved(std::string path) {
+  strand_.post([self = shared_from_this(), path = std::move(path)] { self->relocate(path); });
+}
+
+void Upload::relocate(const std::string& path) {
+  if (named_path_.empty()) {  // else it lies in the mounted directory
+    bases_.rename_target(path);
+    path_ = path;
+  }
 }
 
 template <class Request>

@@ -12,6 +12,11 @@ void Upload::recover() {
   if (recovering_ || spent_ || sender_.error()) {
     return;
   }
+  if (on_hold_) {
+    recovery_waits_ = true;
+    sender_.hold();
+    return;
+  }
   if (++recoveries_ > kMaxRecoveries) {
     fail_with(make_error(Errc::connection_lost,
                          concat(path_, ": the connection breaks again and again")));

@@ -47,6 +47,7 @@ void Upload::prepare() {
 
 // Bulk, as the blocks: it must reach the agent before them.
 void Upload::send_init(uint32_t transfer, InitDone done) {
+  init_path_ = path_;
   client::call(
       context_.agent, wire::Init{transfer, path_, {}},
       [self = shared_from_this(), done = std::move(done)](Result<wire::Init::Answer> answer) {
@@ -58,6 +59,10 @@ void Upload::send_init(uint32_t transfer, InitDone done) {
 void Upload::on_init(const Result<wire::Init::Answer>& answer) {
   if (!answer && is_lost(answer.error())) {
     recover();
+  } else if (!answer && init_path_ != path_) {  // its directory was renamed meanwhile
+    drop_transfer(std::exchange(transfer_, next_transfer_id()));
+    bases_.move_to(shared_from_this(), transfer_);
+    send_init(transfer_, &Upload::on_init);
   } else if (!answer && move_back()) {
     bases_.move_to(shared_from_this(), transfer_);
     send_init(transfer_, &Upload::on_init);

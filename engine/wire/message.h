@@ -267,6 +267,15 @@ struct Collect {
   };
 };
 
+// To whom something new belongs, where the agent can give it away; the group only where the
+// directory does not say otherwise (S_ISGID), and 2^32-1 leaves it.
+struct Owner {
+  using Self = Owner;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  CPAWAY_FIELDS(uid, gid);
+};
+
 // How a new version takes its name, in commit and put_file.
 struct Placement {
   using Self = Placement;
@@ -283,7 +292,8 @@ struct Placement {
   // the agent's clock, so that the order of what happens there stays.
   std::optional<uint64_t> atime_age;
   std::optional<uint64_t> mtime_age;
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age);
+  std::optional<Owner> owner = std::nullopt;  // `attr` outweighs it
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age, owner);
 };
 
 struct CommitAnswer {
@@ -448,15 +458,6 @@ struct ReadLink {
   };
 };
 
-// To whom something new belongs, where the agent may give it away; the group only where the
-// directory does not say otherwise (S_ISGID).
-struct Owner {
-  using Self = Owner;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  CPAWAY_FIELDS(uid, gid);
-};
-
 struct MkNod {
   using Self = MkNod;
   static constexpr Op kOp = Op::mknod;
@@ -572,14 +573,28 @@ struct Write {
   uint32_t handle = 0;
   uint64_t offset = 0;
   hash::BlockHash hash{};
-  bool append = false;  // at the file's end, wherever that is; the client takes it to be `offset`
-  bool again = false;   // the last field: a copy of a request whose answer was lost
-  CPAWAY_FIELDS(handle, offset, hash, append, again);
+  CPAWAY_FIELDS(handle, offset, hash);
   struct Answer {
     using Self = Answer;
     hash::BlockHash hash{};  // of what was read back
-    bool moved = false;      // appended elsewhere than at `offset`
-    CPAWAY_FIELDS(hash, moved);
+    CPAWAY_FIELDS(hash);
+  };
+};
+
+// At the file's end, wherever that is. bulk: the bytes, 1 to kBlockSize.
+struct Append {
+  using Self = Append;
+  static constexpr Op kOp = Op::append;
+  uint32_t handle = 0;
+  uint64_t offset = 0;  // where the end was at least, as far as the client knows
+  hash::BlockHash hash{};
+  bool again = false;  // the answer to it was lost: it may be there, at `offset` or behind it
+  CPAWAY_FIELDS(handle, offset, hash, again);
+  struct Answer {
+    using Self = Answer;
+    hash::BlockHash hash{};  // of what was read back
+    uint64_t offset = 0;     // where it is
+    CPAWAY_FIELDS(hash, offset);
   };
 };
 

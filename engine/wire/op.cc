@@ -59,6 +59,7 @@ constexpr Names make_names() {
   set(Op::seek, "seek");
   set(Op::allocate, "allocate");
   set(Op::copy, "copy");
+  set(Op::append, "append");
   set(Op::open_lock, "open_lock");
   set(Op::lock, "lock");
   set(Op::test_lock, "test_lock");

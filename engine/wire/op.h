@@ -56,6 +56,7 @@ enum class Op : uint8_t {
   seek = 0x3a,
   allocate = 0x3b,
   copy = 0x3c,
+  append = 0x3d,
 
   open_lock = 0x40,
   lock = 0x41,

@@ -5,7 +5,6 @@
 
 #include <set>
 
-#include "engine/base/fault.h"
 #include "tests/engine/agent/agent_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -84,32 +83,40 @@ TEST_F(FileHandlersTest, AppendsWhereverTheEndIs) {
   write_file(dir.file("f"), "others");
   ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite));
   const Bytes bytes = {'m', 'i', 'n', 'e'};
-  wire::Write request{1, 6, hash::block_hash(bytes), true};
-  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
-  EXPECT_TRUE(client.call(request, shared(bytes))->moved);
-  EXPECT_EQ(read_file(dir.file("f")), "othersminemine");
+  wire::Append request{1, 0, hash::block_hash(bytes), false};
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 6U);
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 10U);
   request.again = true;  // it is there already
-  request.offset = 10;
-  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
-  request.offset = 3;
-  EXPECT_TRUE(client.call(request, shared(bytes))->moved);
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 6U);
+  request.offset = 7;
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 10U);
   EXPECT_EQ(read_file(dir.file("f")), "othersminemine");
-  request.offset = 14;  // it is not
-  EXPECT_FALSE(client.call(request, shared(bytes))->moved);
+  request.offset = 11;  // it is not
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 14U);
   EXPECT_EQ(read_file(dir.file("f")), "othersmineminemine");
+}
+
+// A large one behind much that is almost the same.
+TEST_F(FileHandlersTest, FindsWhatWasAppendedInTime) {
+  Bytes bytes(wire::kBlockSize);
+  bytes.back() = 1;
+  write_file(dir.file("f"),
+             std::string(5 * wire::kBlockSize + 7, '\0') + std::string(as_text(bytes)));
+  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite));
+  const wire::Append request{1, 5, hash::block_hash(bytes), true};
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 5U * wire::kBlockSize + 7);
 }
 
 // What arrives with another hash is not written; what is damaged then is mended here.
 TEST_F(FileHandlersTest, AppendsOnce) {
   ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite | wire::kOpenCreate));
   const Bytes bytes = random_bytes(1000, 1);
-  const wire::Write wrong{1, 0, hash::BlockHash{}, true};
+  const wire::Append wrong{1, 0, hash::BlockHash{}, false};
   EXPECT_EQ(client.call(wrong, shared(bytes))->hash, hash::block_hash(bytes));
   EXPECT_EQ(read_file(dir.file("f")), "");
-  fault::points().damage_block = 2;
-  const auto answer = client.call(wire::Write{1, 0, hash::block_hash(bytes), true}, shared(bytes));
-  fault::points().damage_block = 0;
-  EXPECT_EQ(answer->hash, hash::block_hash(bytes));
+  EXPECT_EQ(errno_of(client.call(wire::Append{1, 0, {}, false}, shared(Bytes{}))), EINVAL);
+  const wire::Append request{1, 0, hash::block_hash(bytes), false};
+  EXPECT_EQ(client.call(request, shared(bytes))->hash, hash::block_hash(bytes));
   EXPECT_EQ(read_file(dir.file("f")), as_text(bytes));
 }
 

@@ -287,8 +287,10 @@ void add_files(Collector& out) {
   out.answer(Op::close, Empty{});
   out.request(Read{9, 1ULL << 33U, kBlockSize});
   out.answer(Op::read, Empty{}, bulk_of("bytes read"));
-  out.request(Write{9, 1ULL << 33U, block_hash, true, false}, bulk_of("bytes written"));
-  out.answer(Op::write, Write::Answer{block_hash, true});
+  out.request(Write{9, 1ULL << 33U, block_hash}, bulk_of("bytes written"));
+  out.answer(Op::write, Write::Answer{block_hash});
+  out.request(Append{9, 1ULL << 33U, block_hash, true}, bulk_of("bytes written"));
+  out.answer(Op::append, Append::Answer{block_hash, 1ULL << 34U});
   out.request(FSync{by_handle, true});
   out.answer(Op::fsync, Empty{});
   out.request(ReadDir{9, true});
