@@ -22,6 +22,9 @@ struct OpenFile {
   std::atomic<bool> touched{false};
   // Opened by a copying program itself, not by the shell that started it.
   std::atomic<bool> is_copy{false};
+  // Opened with O_RDONLY|O_TRUNC, and not closed yet: where the kernel refuses that after all (a
+  // program that is running, ETXTBSY), there is no close.
+  std::atomic<bool> may_be_refused{false};
   // A lock that its program believes to hold could not be taken again: nothing is read or written.
   std::atomic<bool> lock_lost{false};
 

@@ -110,6 +110,7 @@ void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const 
   if (!file) {
     return;
   }
+  file->may_be_refused = false;
   const LockKey key{file->inode->id, wire::kPosixLock, lock_owner};
   flush_data(file, closing, [this, reply, key](const Status& status) {
     const auto answer = [reply, status] {

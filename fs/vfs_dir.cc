@@ -34,10 +34,15 @@ void Vfs::opendir(const Reply& reply, uint64_t id, const fuse_file_info& file) {
   }
   const uint32_t handle = next_handle();
   client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenDirectory, 0},
-               [this, reply, inode, handle, file](const Result<wire::Attr>& attr) {
+               [this, reply, inode, path = *path, handle, file](const Result<wire::Attr>& attr) {
                  if (!attr) {
                    close_remote(handle);
-                   reply.error(attr.error());
+                   const auto path_now = inodes_.path(*inode);
+                   if (path_now && *path_now != path) {
+                     opendir(reply, inode->id, file);
+                   } else {
+                     reply.error(attr.error());
+                   }
                    return;
                  }
                  fuse_file_info out = file;

@@ -214,13 +214,19 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
     done(last_attr(*inode));
     return;
   }
-  client::call(agent_, wire::GetAttr{*target},
-               [this, inode, change_count, done = std::move(done)](Result<wire::Attr> attr) {
-                 if (attr) {
-                   remember_attr(inode, *attr, change_count);
-                 }
-                 done(std::move(attr));
-               });
+  client::call(
+      agent_, wire::GetAttr{*target},
+      [this, inode, target, change_count, done = std::move(done)](Result<wire::Attr> attr) {
+        const auto path = attr ? std::nullopt : inodes_.path(*inode);
+        if (path && *path != target->path && errno_of(attr.error()) == ENOENT) {
+          fetch_attr(inode, done);  // a directory above it was renamed meanwhile
+          return;
+        }
+        if (attr) {
+          remember_attr(inode, *attr, change_count);
+        }
+        done(std::move(attr));
+      });
 }
 
 void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) {
@@ -277,7 +283,13 @@ void Vfs::lookup_remote(const Reply& reply, const InodePtr& parent, const std::s
   }
   const bool near = locks_.is_near(parent->id, name);
   client::call(agent_, wire::GetAttr{wire::Target{0, *path}},
-               [this, reply, parent, name, change_count, near](const Result<wire::Attr>& attr) {
+               [this, reply, parent, name, known, path = *path, change_count,
+                near](const Result<wire::Attr>& attr) {
+                 const auto path_now = inodes_.path(*parent, name);
+                 if (!attr && path_now && *path_now != path) {
+                   lookup_remote(reply, parent, name, known);
+                   return;
+                 }
                  if (attr) {
                    const InodePtr inode = inodes_.intern(parent, name, *attr);
                    remember_attr(inode, *attr, change_count);

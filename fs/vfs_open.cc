@@ -255,6 +255,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       file = add_open_file_locked(inode, true);
       file->touched = true;
       file->is_copy = copying;
+      file->may_be_refused = (info.flags & O_ACCMODE) == O_RDONLY;
       // Others that have it open may have it mapped.
       inode->staged->uncached = direct && inode->open_handles == 1;
       out.direct_io = inode->staged->uncached ? 1 : 0;
@@ -606,6 +607,10 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
     --inode.open_handles;
+    if (file->may_be_refused && inode.open_writers == 1 && inode.staged &&
+        !inode.staged->committing && inode.staged->upload->progress().written == 0) {
+      inode.staged->abandoned = true;
+    }
     last_writer = file->writes && --inode.open_writers == 0;
     give_up = inode.open_handles == 0 && inode.staged && inode.staged->unlinked;
   }

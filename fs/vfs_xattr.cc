@@ -35,6 +35,12 @@ bool has_no_old_version(const Staged& staged) {
   return staged.is_new || staged.replaces;
 }
 
+// The old version has it, perhaps, but not the new one.
+bool is_dropped(const Staged& staged, std::string_view name) {
+  const auto& dropped = staged.placement.dropped;
+  return std::find(dropped.begin(), dropped.end(), name) != dropped.end();
+}
+
 // A list that says no more than chmod(2) could.
 bool is_mode(const wire::Xattr& xattr) {
   return xattr.name == kAccessAcl && is_minimal(xattr.value);
@@ -42,6 +48,20 @@ bool is_mode(const wire::Xattr& xattr) {
 
 bool same_version(const wire::Attr& a, const wire::Attr& b) {
   return a.ino == b.ino && a.dev == b.dev && a.size == b.size && a.mtime == b.mtime;
+}
+
+Bytes without_names(const Bytes& list, const std::vector<std::string>& dropped) {
+  Bytes left;
+  for (auto at = list.begin(); at != list.end();) {
+    const auto end = std::find(at, list.end(), 0);
+    const std::string name(at, end);
+    if (std::find(dropped.begin(), dropped.end(), name) == dropped.end()) {
+      left.insert(left.end(), name.begin(), name.end());
+      left.push_back(0);
+    }
+    at = end == list.end() ? end : end + 1;
+  }
+  return left;
 }
 
 // Both lists, each name of them once.
@@ -83,6 +103,13 @@ void Vfs::reply_value(const Reply& reply, ByteSpan value, size_t size) {
   } else {
     reply.data(value);
   }
+}
+
+// Of a fifo, say, that was removed while it is open: the agent has no handle of it.
+int Vfs::error_without_file(Inode& inode, std::string_view name, uint8_t wanted) const {
+  const MutexLock lock(inode.mutex);
+  const int error = judge_xattr(name, inode.attr.access, wanted, map_.remote_uid() == 0);
+  return error != 0 ? error : ENODATA;
 }
 
 // Of the content that is committed: remembered from the commit where the file is still that one,
@@ -156,6 +183,7 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
     return;
   }
   std::optional<Bytes> kept;
+  std::optional<uint32_t> mode;  // that the old version's ACL will have
   bool none = false;
   int error = 0;
   {
@@ -167,7 +195,8 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
           kept = xattr.value;
         }
       }
-      none = !kept && has_no_old_version(*inode->staged);
+      none = !kept && (has_no_old_version(*inode->staged) || is_dropped(*inode->staged, name));
+      mode = inode->staged->placement.attr.mode;
     }
     none = none || (!kept && name == kCapability && (inode->staged || inode->writer)) ||
            surely_lacks(*inode, name);
@@ -182,12 +211,17 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
   }
   const auto target = target_of(inode);
   if (!target) {
-    reply.error(ENODATA);
+    reply.error(error_without_file(*inode, name, wire::kMayRead));
     return;
   }
+  if (name != kAccessAcl) {
+    mode.reset();
+  }
   client::call(agent_, wire::GetXattr{*target, std::string(name)},
-               [reply, size](const Result<wire::GetXattr::Answer>& answer) {
-                 if (answer) {
+               [reply, size, mode](const Result<wire::GetXattr::Answer>& answer) {
+                 if (answer && mode) {
+                   reply_value(reply, with_permissions(answer->value, *mode), size);
+                 } else if (answer) {
                    reply_value(reply, answer->value, size);
                  } else {
                    reply.error(answer.error());
@@ -201,11 +235,13 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
     return;
   }
   Bytes names;
+  std::vector<std::string> dropped;
   bool is_new = false;
   {
     const MutexLock lock(inode->mutex);
     is_new = surely_lacks(*inode, kCapability);
     if (inode->staged) {
+      dropped = inode->staged->placement.dropped;
       is_new = has_no_old_version(*inode->staged);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
         names.insert(names.end(), xattr.name.begin(), xattr.name.end());
@@ -219,9 +255,10 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
     return;
   }
   client::call(agent_, wire::ListXattr{*target},
-               [reply, size, names](const Result<wire::ListXattr::Answer>& answer) {
+               [reply, size, names, dropped](const Result<wire::ListXattr::Answer>& answer) {
                  if (answer) {
-                   reply_value(reply, with_names(answer->names, names), size);
+                   reply_value(reply, with_names(without_names(answer->names, dropped), names),
+                               size);
                  } else {
                    reply.error(answer.error());
                  }
@@ -246,10 +283,8 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
     }
     const auto target = target_of(inode);
     if (!target) {
-      const MutexLock lock(inode->mutex);
-      const int error =
-          judge_xattr(xattr.name, inode->attr.access, wire::kMayWrite, map_.remote_uid() == 0);
-      reply.error(error != 0 ? error : ESTALE);
+      const int error = error_without_file(*inode, xattr.name, wire::kMayWrite);
+      reply.error(error != ENODATA ? error : ESTALE);
       return;
     }
     client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
@@ -270,7 +305,8 @@ void Vfs::setxattr_staged(const Reply& reply, const InodePtr& inode, const wire:
   bool has_old = false;
   {
     const MutexLock lock(inode->mutex);
-    has_old = inode->staged && !has_no_old_version(*inode->staged);
+    has_old = inode->staged && !has_no_old_version(*inode->staged) &&
+              !is_dropped(*inode->staged, xattr.name);
   }
   has_old = has_old && (flags != 0 || !is_mode(xattr));  // cp -p sets one of each file
   const auto target = has_old ? target_of(inode) : std::nullopt;
@@ -366,40 +402,68 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
     reply.error(EPERM);
     return;
   }
-  when_settled(inode, [this, reply, inode, name = std::string(name)](const StagedUse& /*use*/) {
-    bool removed = false;
-    bool is_new = false;
-    int error = 0;
-    {
-      const MutexLock lock(inode->mutex);
-      if (inode->staged) {
-        error = judge_xattr(name, inode->attr.access, wire::kMayWrite, map_.remote_uid() == 0);
-      }
-      if (inode->staged && error == 0) {
-        removed = std::erase_if(inode->staged->placement.xattrs,
-                                [&name](const wire::Xattr& one) { return one.name == name; }) > 0;
-        is_new = has_no_old_version(*inode->staged);
-        inode->staged->changed = true;
-        inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
-      }
+  when_settled(inode, [this, reply, inode, name = std::string(name)](const StagedUse& use) {
+    if (use) {
+      removexattr_staged(reply, inode, name, use);
+      return;
     }
-    // The old version would hand it down.
-    const auto target = is_new || error != 0 ? std::nullopt : target_of(inode);
+    const auto target = target_of(inode);
     if (!target) {
-      const bool good = removed || name == kAccessAcl;  // which every file has, as its mode
-      reply.error(good || error != 0 ? error : ENODATA);
+      reply.error(error_without_file(*inode, name, wire::kMayWrite));
       return;
     }
     client::call(agent_, wire::RemoveXattr{*target, name},
-                 [this, reply, inode, removed](const Result<wire::Empty>& answer) {
+                 [this, reply, inode](const Result<wire::Empty>& answer) {
                    forget_attr(inode);
-                   if (answer || (removed && answer.error().os_errno == ENODATA)) {
+                   if (answer) {
                      reply.ok();
                    } else {
                      reply.error(answer.error());
                    }
                  });
   });
+}
+
+// The old version keeps it, and does not hand it down.
+void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const std::string& name,
+                             const StagedUse& use) {
+  bool removed = name == kAccessAcl;  // which every file has, as its mode
+  bool asks_old = false;
+  int error = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    if (inode->staged) {
+      error = judge_xattr(name, inode->attr.access, wire::kMayWrite, map_.remote_uid() == 0);
+    }
+    if (inode->staged && error == 0) {
+      auto& xattrs = inode->staged->placement.xattrs;
+      removed |=
+          std::erase_if(xattrs, [&](const wire::Xattr& one) { return one.name == name; }) > 0;
+      asks_old = !has_no_old_version(*inode->staged) && !is_dropped(*inode->staged, name);
+      inode->staged->changed = true;
+      inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
+    }
+  }
+  const auto target = asks_old ? target_of(inode) : std::nullopt;
+  if (!target) {
+    reply.error(error != 0 || removed ? error : ENODATA);
+    return;
+  }
+  client::call(agent_, wire::GetXattr{*target, name},
+               [reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
+                 if (!old && !removed) {
+                   reply.error(old.error());
+                   return;
+                 }
+                 {
+                   const MutexLock lock(inode->mutex);
+                   if (old && inode->staged) {
+                     inode->staged->placement.dropped.push_back(name);
+                     inode->attr.ctime = now_time();
+                   }
+                 }
+                 reply.ok();
+               });
 }
 
 }  // namespace cpaway::fs

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <optional>
@@ -52,41 +53,54 @@ uint32_t inherited_mode(const struct stat& old) {
   return mode;
 }
 
-Status inherit(const Location& old_name, const struct stat& old, const Location& file) {
+Status inherit(const Location& old_name, const struct stat& old, const Location& file,
+               const std::vector<std::string>& dropped) {
   // Giving a file away needs privilege; its group at least may be one of ours.
   if (::fchown(file.dir, old.st_uid, old.st_gid) != 0) {
     const int group_result = ::fchown(file.dir, static_cast<uid_t>(-1), old.st_gid);
     static_cast<void>(group_result);  // neither: the new version is ours, as rename would make it
   }
-  return copy_xattrs(old_name, file);
+  return copy_xattrs(old_name, file, dropped);
 }
 
-// By the clock of the kernel's own time stamps.
+// Shorter ages are now: the kernel's own stamp keeps the order of what happens in quick succession.
+constexpr uint64_t kNow = 20'000'000;
+
+int64_t nanoseconds_of(const timespec& time) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
+
+// What the clock of the kernel's time stamps, which moves in ticks, showed that long ago.
 wire::Time time_ago(uint64_t age) {
-  constexpr uint64_t kSecond = 1'000'000'000;
+  constexpr int64_t kSecond = 1'000'000'000;
   timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  const auto seconds = static_cast<int64_t>(age / kSecond);
-  const auto rest = static_cast<int64_t>(age % kSecond);
-  wire::Time time{now.tv_sec - seconds, static_cast<uint32_t>(now.tv_nsec)};
-  if (now.tv_nsec < rest) {
-    --time.seconds;
-    time.nanoseconds += static_cast<uint32_t>(kSecond);
-  }
-  time.nanoseconds -= static_cast<uint32_t>(rest);
-  return time;
+  timespec ticked{};
+  timespec tick{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &ticked);
+  ::clock_getres(CLOCK_REALTIME_COARSE, &tick);
+  const int64_t length = std::max<int64_t>(nanoseconds_of(tick), 1);
+  const int64_t before = static_cast<int64_t>(age) - (nanoseconds_of(now) - nanoseconds_of(ticked));
+  const int64_t ticks = before <= 0 ? 0 : (before + length - 1) / length;
+  const int64_t then = nanoseconds_of(ticked) - ticks * length;
+  const int64_t rest = (then % kSecond + kSecond) % kSecond;
+  return {(then - rest) / kSecond, static_cast<uint32_t>(rest)};
 }
 
 wire::SetAttr times_of(const wire::Placement& placement) {
   wire::SetAttr times;
   times.atime = placement.attr.atime;
   times.mtime = placement.attr.mtime;
-  if (!times.atime && placement.atime_age) {
-    times.atime = time_ago(*placement.atime_age);
-  }
-  if (!times.mtime && placement.mtime_age) {
-    times.mtime = time_ago(*placement.mtime_age);
-  }
+  const auto set = [](std::optional<wire::Time>& time, bool& now, std::optional<uint64_t> age) {
+    if (!time && age && *age <= kNow) {
+      now = true;
+    } else if (!time && age) {
+      time = time_ago(*age);
+    }
+  };
+  set(times.atime, times.atime_now, placement.atime_age);
+  set(times.mtime, times.mtime_now, placement.mtime_age);
   return times;
 }
 
@@ -119,7 +133,7 @@ Status apply_attributes(const Location& target, const std::optional<struct stat>
   uint32_t mode = placement.create_mode;
   remove_strays(staging, file);
   if (old && !placement.fresh) {
-    CPAWAY_TRY(inherit(target, *old, file));
+    CPAWAY_TRY(inherit(target, *old, file, placement.dropped));
     mode = inherited_mode(*old);
   }
   CPAWAY_TRY(give_to(file, placement));

@@ -133,7 +133,8 @@ Status remove_xattrs(const Location& at) {
   return {};
 }
 
-Status copy_xattrs(const Location& from, const Location& to) {
+Status copy_xattrs(const Location& from, const Location& to,
+                   const std::vector<std::string>& without) {
   const auto names = list_xattrs(from);
   if (!names) {
     return {};  // a filesystem that keeps none, or no /proc
@@ -142,7 +143,8 @@ Status copy_xattrs(const Location& from, const Location& to) {
   while (!left.empty()) {
     const std::string name(left.substr(0, left.find('\0')));
     left.remove_prefix(std::min(name.size() + 1, left.size()));
-    if (speaks_of_content(name)) {
+    if (speaks_of_content(name) ||
+        std::find(without.begin(), without.end(), name) != without.end()) {
       continue;
     }
     auto value = get_xattr(from, name);

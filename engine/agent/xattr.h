@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "engine/agent/file_access.h"
 #include "engine/wire/message.h"
@@ -23,6 +24,8 @@ namespace cpaway::agent {
 // Gives `to` what `from` has: ACL, user and security attributes. Those that this user may not set,
 // or that speak of the content (capabilities, integrity), are left out. Fails only for want of
 // space.
-[[nodiscard]] Status copy_xattrs(const Location& from, const Location& to);
+// Those in `without` are left out, too.
+[[nodiscard]] Status copy_xattrs(const Location& from, const Location& to,
+                                 const std::vector<std::string>& without);
 
 }  // namespace cpaway::agent

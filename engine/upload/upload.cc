@@ -219,7 +219,7 @@ void Upload::nothing_is_noted() {
 // is done only where nothing is in flight, whose end would make room as well.
 void Upload::relieve() {
   relieve_wanted_ = !sender_.idle();
-  if (!relieve_wanted_ && !spent_) {
+  if (!relieve_wanted_ && !spent_ && !is_put_) {
     static_cast<void>(cut(true));
   }
 }
@@ -515,6 +515,8 @@ void Upload::on_commit(const wire::Placement& placement, bool durable, const Com
       start_tail(0);
     }
     tail_->bytes.resize(size_, 0);
+    is_put_ = true;
+    context_.window.remove_holder(this);
     put_file(placement, durable, 0, false, done);
     return;
   }

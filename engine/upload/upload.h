@@ -63,7 +63,8 @@ struct Hints {
   if (end <= kTaken || end <= size) {
     return false;
   }
-  return end - size > kJump || std::bit_width(end + kNear) > std::bit_width(size + kNear);
+  const uint64_t limit = std::bit_floor(end + kNear);
+  return end - size > kJump || (limit > size && end + kNear >= limit) || end - limit <= kNear;
 }
 
 class Upload : public std::enable_shared_from_this<Upload> {
@@ -261,6 +262,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   wire::Init::Answer first_init_;
   uint32_t second_transfer_ = 0;
   bool relieve_wanted_ = false;  // once nothing is in flight
+  bool is_put_ = false;          // as one message: no transfer is to be opened any more
   bool spent_ = false;
   std::string staging_name_;      // "" until init is answered
   uint64_t kept_size_ = 0;        // bytes of an earlier upload that are still in the staging file

@@ -293,7 +293,9 @@ struct Placement {
   std::optional<uint64_t> atime_age;
   std::optional<uint64_t> mtime_age;
   std::optional<Owner> owner = std::nullopt;  // `attr` outweighs it
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age, owner);
+  std::vector<std::string> dropped;           // xattrs that the old version does not hand down
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age, owner,
+                dropped);
 };
 
 struct CommitAnswer {

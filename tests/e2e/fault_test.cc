@@ -72,6 +72,18 @@ TEST_F(Fault, SlowAnswersDoNotAddUp) {
   EXPECT_EQ(sha256_of_file(on_remote("f")), sha256_of_file(file));
 }
 
+// They are asked to make room, when they are committed already. What is left over is found at the
+// end.
+TEST_F(Fault, SmallFilesBesideLargeOnesLeaveNothing) {
+  mount("window=8M");
+  must("cd " + mountpoint() +
+       " && mkdir d && for k in 1 2; do"
+       " dd if=/dev/zero of=large$k bs=1M count=150 status=none & done;"
+       " for k in 1 2 3; do (for i in $(seq 150); do echo $i >> d/small$k-$i; done) & done; wait");
+  must("rm -r " + on_mount("d"));
+  EXPECT_EQ(remote_names(), (std::vector<std::string>{"large1", "large2"}));
+}
+
 TEST_F(Fault, SignalsFreeAWaitingProgram) {
   mount_with_fault("delay_reply_ms=5000");
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {

@@ -190,6 +190,36 @@ TEST_F(Permission, AttributesThatDoNotFitAreRefusedAtOnce) {
   EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a0", nullptr, 0), 1000);
 }
 
+// Until the commit the old version is as it was, and so it stays where there is none.
+TEST_F(Permission, WhatIsRemovedStaysWithTheOldVersion) {
+  mount();
+  must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
+  must("setfacl -m u:7:rw " + on_mount("f"));
+  UniqueFd fd(::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  ASSERT_EQ(::fremovexattr(fd.get(), "user.a"), 0);
+  EXPECT_EQ(::fremovexattr(fd.get(), "user.a"), -1);
+  EXPECT_EQ(errno, ENODATA);
+  EXPECT_EQ(::fgetxattr(fd.get(), "user.a", nullptr, 0), -1);
+  ASSERT_EQ(::fchmod(fd.get(), 0600), 0);
+  EXPECT_EQ(acl_of(on_mount("f")), "user::rw- user:7:rw- group::r-- mask::--- other::---  ");
+  EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a", nullptr, 0), 1);
+  fd.reset();
+  EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a", nullptr, 0), -1);
+  EXPECT_EQ(acl_of(on_remote("f")), "user::rw- user:7:rw- group::r-- mask::--- other::---  ");
+}
+
+// Its mode may forbid what was promised.
+TEST_F(Permission, AttributesOfAReadOnlyFileAreSet) {
+  mount();
+  UniqueFd fd = create("f");
+  ASSERT_EQ(::write(fd.get(), "x", 1), 1);
+  ASSERT_EQ(::fsetxattr(fd.get(), "user.a", "1", 1, 0), 0);
+  ASSERT_EQ(::fchmod(fd.get(), 0444), 0);
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a", nullptr, 0), 1);
+  EXPECT_EQ(stat_of(on_remote("f")).st_mode, 0100444U);
+}
+
 TEST_F(Permission, AMinimalAclIsAMode) {
   mount();
   must("echo x > " + local("f") + " && chmod 640 " + local("f"));

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -239,6 +240,21 @@ TEST_F(Semantics, ReadersMayTruncate) {
     fd.reset();
     EXPECT_TRUE(wait_until([this] { return read_file(on_remote("f")).empty(); }));
   }
+}
+
+// The kernel finds out only when the mount has opened it.
+TEST_F(Semantics, RunningProgramsAreNotTruncated) {
+  must("cp /bin/sleep " + on_mount("sleep"));
+  const pid_t pid = spawn({on_mount("sleep"), "100"});
+  EXPECT_TRUE(wait_until([pid] { return process_name(pid) == "sleep"; }));
+  for (const int access : {O_RDONLY, O_WRONLY}) {
+    EXPECT_EQ(::open(on_mount("sleep").c_str(), access | O_TRUNC | O_CLOEXEC), -1);
+    EXPECT_EQ(errno, ETXTBSY);
+  }
+  EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0);
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  EXPECT_EQ(sha256_of_file(on_remote("sleep")), sha256_of_file("/bin/sleep"));
 }
 
 TEST_F(Semantics, FilesWithoutANameAreOpenedAnew) {

@@ -81,6 +81,18 @@ TEST_F(Times, ADirectoryChangesWithItsNames) {
   EXPECT_EQ(seconds(stat_of(on_mount("d")).st_mtim), seconds(stat_of(on_remote("d")).st_mtim));
 }
 
+// What make relies on.
+TEST_F(Times, WhatIsMadeLaterIsNotOlder) {
+  for (const std::string make : {": > dep", "touch dep", "mkdir dep", "echo x >> dep"}) {
+    for (int i = 0; i < 20; ++i) {
+      must("cd " + mountpoint() + " && rm -rf dep target && " + make + " && : > target");
+      EXPECT_GE(seconds(stat_of(on_remote("target")).st_mtim),
+                seconds(stat_of(on_remote("dep")).st_mtim))
+          << make;
+    }
+  }
+}
+
 TEST_F(Times, AFailureChangesNothing) {
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_CREAT);
   const timespec old[2] = {{1000, 0}, {2000, 0}};

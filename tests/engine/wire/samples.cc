@@ -196,6 +196,7 @@ Placement some_placement() {
   placement.attr.size.reset();
   placement.xattrs = {{"user.a", {1, 2, 3}}, {"user.b", {}}};
   placement.mtime_age = 5'000'000'000;
+  placement.dropped = {"user.c"};
   return placement;
 }
 
