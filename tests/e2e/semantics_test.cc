@@ -254,6 +254,7 @@ TEST_F(Semantics, RunningProgramsAreNotTruncated) {
   EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0);
   ::kill(pid, SIGKILL);
   ::waitpid(pid, nullptr, 0);
+  unmount();  // the end of whatever was begun
   EXPECT_EQ(sha256_of_file(on_remote("sleep")), sha256_of_file("/bin/sleep"));
 }
 
