@@ -207,8 +207,9 @@ class Vfs {
   void hold_trees(RenameJob job);
   void use_all(std::vector<InodePtr> files, std::shared_ptr<HeldUploads> held, Job done);
   static void hold_all(std::shared_ptr<HeldUploads> held, size_t first, const Job& done);
-  [[nodiscard]] std::shared_ptr<const void> begin_tree_rename();
-  void end_tree_rename();
+  [[nodiscard]] bool is_below(const std::string& path, const Inode& tree) const;
+  [[nodiscard]] std::shared_ptr<const void> begin_tree_rename(const std::vector<InodePtr>& trees);
+  void end_tree_rename(const std::vector<InodePtr>& trees);
   void release_upload(const InodePtr& inode, upload::Upload& upload);
   void tell_moved(const RenameJob& job);
   void rename_settled(const RenameJob& job);
@@ -220,7 +221,8 @@ class Vfs {
   void unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
                     const std::string& name);
   void unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
-                     const InodePtr& inode);
+                     const InodePtr& inode, const StagedUse& use);
+  static void lose_name(Inode& inode, const Inode& parent) CPAWAY_REQUIRES(inode.mutex);
   [[nodiscard]] bool may_delay(const wire::Attr& parent, const wire::Attr& attr) const;
   void delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
                     const std::string& name, const wire::Attr& attr);
@@ -398,7 +400,7 @@ class Vfs {
   PendingUnlinks pending_unlinks_;
 
   Mutex tree_mutex_;
-  uint32_t tree_renames_ CPAWAY_GUARDED_BY(tree_mutex_) = 0;  // under way
+  std::vector<InodePtr> renamed_trees_ CPAWAY_GUARDED_BY(tree_mutex_);  // just now
   std::vector<Job> after_tree_rename_ CPAWAY_GUARDED_BY(tree_mutex_);
 
   std::atomic<uint32_t> finishing_{0};  // commits whose programs are being told

@@ -234,8 +234,10 @@ void Vfs::commit(const InodePtr& inode, bool durable, StatusDone done,
 void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
   {
     // While a directory gets another name nobody can say where the file is.
+    const auto path = inodes_.path(*inode);
     const MutexLock lock(tree_mutex_);
-    if (tree_renames_ > 0) {
+    if (path && std::any_of(renamed_trees_.begin(), renamed_trees_.end(),
+                            [&](const InodePtr& tree) { return is_below(*path, *tree); })) {
       after_tree_rename_.emplace_back(
           [this, inode, durable, done = std::move(done)] { start_commit(inode, durable, done); });
       return;
@@ -244,10 +246,12 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
   std::shared_ptr<upload::Upload> upload;
   wire::Placement placement;
   std::vector<Job> waiting;
+  bool unused = false;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged->unlinked) {  // while this waited
       inode->staged->committing = false;
+      unused = inode->open_handles == 0;
       waiting.swap(inode->after_commit);
     } else {
       upload = inode->staged->upload;
@@ -256,6 +260,9 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
     }
   }
   if (!upload) {
+    if (unused) {
+      abandon(inode);
+    }
     done({});
     for (const Job& job : waiting) {
       job();
@@ -264,10 +271,11 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
   }
   placement.path = inodes_.path(*inode).value_or("");
   transfers_.committing(*upload, placement.path);
-  upload->commit(std::move(placement), durable,
-                 [this, inode, done = std::move(done)](Result<wire::CommitAnswer> answer) {
-                   finish_commit(inode, std::move(answer), done);
-                 });
+  upload->commit(
+      std::move(placement), durable, [this, inode] { return inodes_.path(*inode).value_or(""); },
+      [this, inode, done = std::move(done)](Result<wire::CommitAnswer> answer) {
+        finish_commit(inode, std::move(answer), done);
+      });
 }
 
 void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,

@@ -35,10 +35,11 @@ void Vfs::opendir(const Reply& reply, uint64_t id, const fuse_file_info& file) {
   const uint32_t handle = next_handle();
   client::call(agent_, wire::Open{handle, *path, wire::kOpenRead | wire::kOpenDirectory, 0},
                [this, reply, inode, path = *path, handle, file](const Result<wire::Attr>& attr) {
-                 if (!attr) {
+                 const auto path_now = inodes_.path(*inode);
+                 const bool overtaken = path_now && *path_now != path;
+                 if (!attr || overtaken) {
                    close_remote(handle);
-                   const auto path_now = inodes_.path(*inode);
-                   if (path_now && *path_now != path) {
+                   if (overtaken) {
                      opendir(reply, inode->id, file);
                    } else {
                      reply.error(attr.error());

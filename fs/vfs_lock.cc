@@ -88,7 +88,10 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
                [this, handle, path, owner, adopt](const Result<wire::Attr>& attr) {
                  close_remote(handle);
                  if (attr && owner.attr.uid) {
-                   client::call(agent_, owner, adopt);
+                   client::call(agent_, owner,
+                                [adopt, made = *attr](const Result<wire::Attr>& given) {
+                                  adopt(given ? given : Result<wire::Attr>(made));
+                                });
                  } else if (attr || errno_of(attr.error()) != EEXIST) {
                    adopt(attr);
                  } else {

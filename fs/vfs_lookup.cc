@@ -217,8 +217,8 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   client::call(
       agent_, wire::GetAttr{*target},
       [this, inode, target, change_count, done = std::move(done)](Result<wire::Attr> attr) {
-        const auto path = attr ? std::nullopt : inodes_.path(*inode);
-        if (path && *path != target->path && errno_of(attr.error()) == ENOENT) {
+        const auto path = target->handle != 0 ? std::nullopt : inodes_.path(*inode);
+        if (path && *path != target->path) {
           fetch_attr(inode, done);  // a directory above it was renamed meanwhile
           return;
         }
@@ -286,7 +286,7 @@ void Vfs::lookup_remote(const Reply& reply, const InodePtr& parent, const std::s
                [this, reply, parent, name, known, path = *path, change_count,
                 near](const Result<wire::Attr>& attr) {
                  const auto path_now = inodes_.path(*parent, name);
-                 if (!attr && path_now && *path_now != path) {
+                 if (path_now && *path_now != path) {  // a directory above it was renamed
                    lookup_remote(reply, parent, name, known);
                    return;
                  }

@@ -104,8 +104,7 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
 std::vector<InodePtr> Vfs::staged_below(const std::vector<InodePtr>& trees) const {
   std::vector<InodePtr> below;
   for (const InodePtr& tree : trees) {
-    const auto path = inodes_.path(*tree);
-    for (const InodePtr& inode : path ? inodes_.all() : std::vector<InodePtr>()) {
+    for (const InodePtr& inode : inodes_.all()) {
       {
         const MutexLock lock(inode->mutex);
         if (!inode->staged) {
@@ -113,7 +112,7 @@ std::vector<InodePtr> Vfs::staged_below(const std::vector<InodePtr>& trees) cons
         }
       }
       const auto one = inodes_.path(*inode);
-      if (one && one->starts_with(*path + "/")) {
+      if (one && is_below(*one, *tree)) {
         below.push_back(inode);
       }
     }
@@ -147,7 +146,7 @@ void Vfs::hold_trees(RenameJob job) {
     return;
   }
   if (job.held) {
-    job.barrier = begin_tree_rename();
+    job.barrier = begin_tree_rename(job.trees);
   }
   std::vector<InodePtr> below = staged_below(job.trees);
   const bool complete = job.held && std::all_of(below.begin(), below.end(), [&](const auto& one) {
@@ -197,21 +196,28 @@ void Vfs::hold_all(std::shared_ptr<HeldUploads> held, size_t first, const Job& d
   });
 }
 
-std::shared_ptr<const void> Vfs::begin_tree_rename() {
-  {
-    const MutexLock lock(tree_mutex_);
-    ++tree_renames_;
-  }
-  return {static_cast<const void*>(this), [this](const void* /*self*/) { end_tree_rename(); }};
+bool Vfs::is_below(const std::string& path, const Inode& tree) const {
+  const auto top = inodes_.path(tree);
+  return top && path.starts_with(*top + "/");
 }
 
-void Vfs::end_tree_rename() {
+std::shared_ptr<const void> Vfs::begin_tree_rename(const std::vector<InodePtr>& trees) {
+  {
+    const MutexLock lock(tree_mutex_);
+    renamed_trees_.insert(renamed_trees_.end(), trees.begin(), trees.end());
+  }
+  return {static_cast<const void*>(this),
+          [this, trees](const void* /*self*/) { end_tree_rename(trees); }};
+}
+
+void Vfs::end_tree_rename(const std::vector<InodePtr>& trees) {
   std::vector<Job> jobs;
   {
     const MutexLock lock(tree_mutex_);
-    if (--tree_renames_ == 0) {
-      jobs.swap(after_tree_rename_);
+    for (const InodePtr& tree : trees) {
+      renamed_trees_.erase(std::find(renamed_trees_.begin(), renamed_trees_.end(), tree));
     }
+    jobs.swap(after_tree_rename_);  // who has to wait for another comes back
   }
   for (const Job& job : jobs) {
     job();

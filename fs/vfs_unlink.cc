@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "engine/base/log.h"
+#include "fs/attr_map.h"
 #include "fs/caller.h"
 #include "fs/vfs.h"
 
@@ -23,39 +24,44 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
   }
   const InodePtr inode = inodes_.find(*parent, name);
   if (!inode) {
-    unlink_remote(reply, parent, std::string(name), nullptr);
+    unlink_remote(reply, parent, std::string(name), nullptr, nullptr);
     return;
   }
-  when_settled(inode, [this, reply, parent, inode, copying,
-                       name = std::string(name)](const StagedUse& /*use*/) {
-    bool staged = false;
-    bool local_only = false;
-    bool was_read = false;
-    {
-      const MutexLock lock(inode->mutex);
-      was_read = inode->last_reader == reply.caller();
-      staged = inode->staged.has_value();
-      if (staged) {
-        local_only = inode->staged->is_new;
-        inode->staged->unlinked = true;
-        inode->staged->left_in = parent->id;
-        inode->attr.ctime = now_time();
-        if (local_only) {
-          inode->staged->upload->set_nameless();
-          inode->attr.nlink = 0;
+  when_settled(
+      inode, [this, reply, parent, inode, copying, name = std::string(name)](const StagedUse& use) {
+        bool staged = false;
+        bool local_only = false;
+        bool was_read = false;
+        {
+          const MutexLock lock(inode->mutex);
+          was_read = inode->last_reader == reply.caller();
+          staged = inode->staged.has_value();
+          local_only = staged && inode->staged->is_new;
+          if (local_only) {
+            lose_name(*inode, *parent);
+          }
+          ++inode->change_count;
         }
-      }
-      ++inode->change_count;
-    }
-    if (local_only) {
-      inodes_.remove_name(*parent, name);
-      reply.ok();
-    } else if (!staged && !was_read && copying) {
-      unlink_known(reply, parent, inode, name);
-    } else {
-      unlink_remote(reply, parent, name, inode);
-    }
-  });
+        if (local_only) {
+          inodes_.remove_name(*parent, name);
+          reply.ok();
+        } else if (!staged && !was_read && copying) {
+          unlink_known(reply, parent, inode, name);
+        } else {
+          unlink_remote(reply, parent, name, inode, use);
+        }
+      });
+}
+
+// Of a file that may be staged: it lives on until its last close.
+void Vfs::lose_name(Inode& inode, const Inode& parent) {
+  inode.attr.nlink -= inode.attr.nlink > 0 ? 1 : 0;
+  if (inode.staged) {
+    inode.staged->unlinked = true;
+    inode.staged->left_in = parent.id;
+    inode.staged->upload->set_nameless();
+    inode.attr.ctime = now_time();
+  }
 }
 
 void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
@@ -69,7 +75,7 @@ void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePt
                 if (parent_attr && attr && may_delay(*parent_attr, *attr)) {
                   delay_unlink(reply, parent, inode, name, *attr);
                 } else {
-                  unlink_remote(reply, parent, name, inode);
+                  unlink_remote(reply, parent, name, inode, nullptr);
                 }
               });
   });
@@ -119,7 +125,7 @@ void Vfs::give_back(const PendingUnlink& pending) {
 }
 
 void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
-                        const InodePtr& inode) {
+                        const InodePtr& inode, const StagedUse& use) {
   const auto path = find_path(reply, parent, name);
   if (!path) {
     return;
@@ -131,8 +137,9 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
   if (inode) {
     hold_open(inode);
   }
+  // Nothing is committed before it is known whether the name is still there: `use`.
   client::call(agent_, wire::Unlink{*path},
-               [this, reply, parent, name, inode](const Result<wire::Empty>& answer) {
+               [this, reply, parent, name, inode, use](const Result<wire::Empty>& answer) {
                  forget_times(parent);
                  bool gone = false;
                  if (answer) {
@@ -142,13 +149,8 @@ void Vfs::unlink_remote(const Reply& reply, const InodePtr& parent, const std::s
                    const MutexLock lock(inode->mutex);
                    inode->attr_deadline_ms = 0;
                    if (answer) {
-                     inode->attr.nlink -= inode->attr.nlink > 0 ? 1 : 0;
+                     lose_name(*inode, *parent);
                      gone = inode->attr.nlink == 0;
-                     if (inode->staged) {
-                       inode->staged->upload->set_nameless();
-                     }
-                   } else if (inode->staged) {
-                     inode->staged->unlinked = false;
                    }
                  }
                  if (gone) {

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/base/clock.h"
+#include "fs/errno_map.h"
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
@@ -451,7 +452,8 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
   }
   client::call(agent_, wire::GetXattr{*target, name},
                [reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
-                 if (!old && !removed) {
+                 const int why = old ? 0 : errno_of(old.error());
+                 if (!old && (!removed || (why != ENODATA && why != EOPNOTSUPP))) {
                    reply.error(old.error());
                    return;
                  }

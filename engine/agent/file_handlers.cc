@@ -179,8 +179,10 @@ Result<wire::Append::Answer> on_append(Context& context, const wire::Append& req
     return wire::Append::Answer{arrived, 0};
   }
   std::optional<uint64_t> offset;
-  if (request.again && handle->reads_back) {
-    CPAWAY_ASSIGN(offset, find_bytes(fd, request.offset, bulk));
+  if (request.again && handle->reads_back && request.offset <= INT64_MAX - bulk.size()) {
+    CPAWAY_ASSIGN(const Bytes there,
+                  read_at(fd, request.offset, static_cast<uint32_t>(bulk.size())));
+    offset = hash::block_hash(there) == request.hash ? std::optional(request.offset) : std::nullopt;
   }
   if (!offset) {
     CPAWAY_ASSIGN(offset, append(fd, bulk));

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 
 #include "engine/base/fault.h"
@@ -80,25 +79,6 @@ Result<uint64_t> append(int fd, ByteSpan bytes) {
     done += unknown ? rest.size() : static_cast<size_t>(written);
   }
   return start;
-}
-
-Result<std::optional<uint64_t>> find_bytes(int fd, uint64_t from, ByteSpan bytes) {
-  constexpr uint64_t kSearched = 64UL << 20U;
-  Bytes buffer(bytes.size() + wire::kBlockSize);
-  for (uint64_t at = from; at - from < kSearched;) {
-    CPAWAY_ASSIGN(const size_t got, read_range(fd, buffer, at));
-    // In linear time, whatever is looked for.
-    const void* found = ::memmem(buffer.data(), got, bytes.data(), bytes.size());
-    if (found != nullptr) {
-      const auto distance = static_cast<const uint8_t*>(found) - buffer.data();
-      return std::optional(at + static_cast<uint64_t>(distance));
-    }
-    if (got < buffer.size()) {
-      break;
-    }
-    at += got - bytes.size() + 1;  // it may begin in this piece
-  }
-  return std::optional<uint64_t>();
 }
 
 Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {

@@ -4,8 +4,6 @@
 // filesystem that loses writes, not a disk that lies later.
 #pragma once
 
-#include <optional>
-
 #include "engine/base/bytes.h"
 #include "engine/base/result.h"
 #include "engine/hash/digest.h"
@@ -27,8 +25,6 @@ namespace cpaway::agent {
 // Writes at the end of the file, in one step where the filesystem can, and returns where that was.
 // Moves the descriptor's position.
 [[nodiscard]] Result<uint64_t> append(int fd, ByteSpan bytes);
-// Where the file holds `bytes` at `from` or behind it, within 64 MiB.
-[[nodiscard]] Result<std::optional<uint64_t>> find_bytes(int fd, uint64_t from, ByteSpan bytes);
 // Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
 [[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);
 // The same into `buffer`; how much there was. Nothing beyond the end of any file.

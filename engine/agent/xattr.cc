@@ -126,7 +126,8 @@ Status remove_xattrs(const Location& at) {
     const std::string name(left.substr(0, left.find('\0')));
     left.remove_prefix(std::min(name.size() + 1, left.size()));
     Status removed = remove_xattr(at, name);
-    if (!removed && !name.starts_with("security.")) {
+    const bool is_a_users = name.starts_with("user.") || name.starts_with("trusted.");
+    if (!removed && is_a_users) {  // labels stay, and ACLs of filesystems that have no others
       return removed;
     }
   }

@@ -29,6 +29,7 @@ struct Request {
   Requester::Done done;
   bool repeated = false;    // sent before, on a connection that broke
   int64_t deadline_ms = 0;  // monotonic; set while there is no connection
+  std::shared_ptr<Connection> tried;
 };
 using RequestPtr = std::shared_ptr<Request>;
 
@@ -63,7 +64,8 @@ class SessionImpl : public Session {
   void send(const RequestPtr& request);
   [[nodiscard]] bool try_send(Connection& connection, const RequestPtr& request);
   void on_answer(const RequestPtr& request, Result<wire::Incoming> answer);
-  [[nodiscard]] bool park(const RequestPtr& request) CPAWAY_EXCLUDES(mutex_);
+  enum class Parked { no, yes, not_needed };
+  [[nodiscard]] Parked park(const RequestPtr& request) CPAWAY_EXCLUDES(mutex_);
   void resume(const ConnectionPtr& connection);
   void fail_expired(int64_t now_ms);
 
@@ -158,15 +160,18 @@ void SessionImpl::submit(wire::Frame frame, Priority priority, Done done) {
 }
 
 void SessionImpl::send(const RequestPtr& request) {
-  ConnectionPtr connection;
-  {
-    const MutexLock lock(mutex_);
-    connection = connection_;
+  Parked parked = Parked::not_needed;
+  while (parked == Parked::not_needed) {
+    {
+      const MutexLock lock(mutex_);
+      request->tried = connection_;
+    }
+    if (request->tried && try_send(*request->tried, request)) {
+      return;
+    }
+    parked = park(request);
   }
-  if (connection && try_send(*connection, request)) {
-    return;
-  }
-  if (!park(request)) {
+  if (parked == Parked::no) {
     refusals_.post(
         [request] { request->done(fail(Errc::connection_lost, "the mount is not connected")); });
   }
@@ -185,10 +190,15 @@ bool SessionImpl::try_send(Connection& connection, const RequestPtr& request) {
   return taken;
 }
 
-bool SessionImpl::park(const RequestPtr& request) {
+// Until there is another connection than the one it was tried on. There may be one by now: who has
+// emptied the park does not look again.
+SessionImpl::Parked SessionImpl::park(const RequestPtr& request) {
   const MutexLock lock(mutex_);
   if (closing_ || parked_.size() >= kMaxParked) {
-    return false;
+    return Parked::no;
+  }
+  if (connection_ && connection_ != request->tried) {
+    return Parked::not_needed;
   }
   if (request->deadline_ms == 0) {
     request->deadline_ms =
@@ -196,14 +206,18 @@ bool SessionImpl::park(const RequestPtr& request) {
   }
   parked_.emplace(request->number, request);
   changed_.notify_all();
-  return true;
+  return Parked::yes;
 }
 
 void SessionImpl::on_answer(const RequestPtr& request, Result<wire::Incoming> answer) {
   if (!answer) {
     if (is_retryable(answer.error()) && may_repeat(request->op)) {
       request->repeated = true;
-      if (park(request)) {
+      const Parked parked = park(request);
+      if (parked == Parked::not_needed) {
+        send(request);
+      }
+      if (parked != Parked::no) {
         return;
       }
     }
@@ -289,7 +303,12 @@ void SessionImpl::resume(const ConnectionPtr& connection) {
     reopen(direct);
   }
   const MutexLock lock(mutex_);
-  while (!parked_.empty() && try_send(*connection, parked_.begin()->second)) {
+  while (!parked_.empty()) {
+    const RequestPtr& request = parked_.begin()->second;
+    request->tried = connection;
+    if (!try_send(*connection, request)) {
+      break;
+    }
     parked_.erase(parked_.begin());
   }
   if (lost_generation_ != generation_) {

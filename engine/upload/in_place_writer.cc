@@ -31,10 +31,12 @@ InPlaceWriter::InPlaceWriter(const Context& context, uint32_t handle, uint64_t k
       sender_(
           context.agent, strand_, context.verify_retries, progress_,
           [this, handle](const Extent& block, const hash::BlockHash& hash) {
-            return block.append
-                       ? wire::pack(0, wire::Append{handle, append_end_, hash, block.again},
-                                    block.data)
-                       : wire::pack(0, wire::Write{handle, block.offset, hash}, block.data);
+            if (!block.append) {
+              return wire::pack(0, wire::Write{handle, block.offset, hash}, block.data);
+            }
+            append_hash_ = hash;
+            const bool may_be_there = block.again && append_end_ != kUnknownEnd;
+            return wire::pack(0, wire::Append{handle, append_end_, hash, may_be_there}, block.data);
           },
           [this](Result<wire::Incoming> incoming) { return open_answer(std::move(incoming)); }) {}
 
@@ -45,6 +47,9 @@ Result<hash::BlockHash> InPlaceWriter::open_answer(Result<wire::Incoming> incomi
     return answer.answer.hash;
   }
   CPAWAY_ASSIGN(auto answer, client::open_answer<wire::Append::Answer>(std::move(incoming)));
+  if (answer.answer.hash != append_hash_) {
+    return answer.answer.hash;  // damaged on its way, and not written
+  }
   if (answer.answer.offset != append_offset_ && moved_) {
     moved_();
   }
@@ -78,6 +83,7 @@ void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
 }
 
 void InPlaceWriter::on_write(uint64_t offset, Bytes data) {
+  appends_ = nullptr;  // what is appended from now on goes behind this
   const auto held = std::make_shared<WindowBytes>(context_.window);
   held->hold(data.size());
   held->bytes = std::move(data);
@@ -114,8 +120,7 @@ void InPlaceWriter::send(const std::shared_ptr<Appends>& appends) {
   touched_ = true;
   append_offset_ = appends->offset;
   append_size_ = appends->bytes->bytes.size();
-  append_end_ = std::max<uint64_t>(append_end_, appends->offset);
-  known_size_ = std::max<uint64_t>(known_size_, append_end_ + append_size_);
+  known_size_ = std::max<uint64_t>(known_size_, append_offset_ + append_size_);
   sender_.send(shared_from_this(), as_extent(appends->offset, appends->bytes, true),
                [this, count = appends->count] {
                  appending_ = false;

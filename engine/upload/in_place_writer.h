@@ -42,13 +42,18 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   void wait(std::function<void()> done);
   // The file was cut or extended otherwise, by the agent. Any thread; a wrong size costs bandwidth
   // only.
-  void set_known_size(uint64_t size) { known_size_ = size; }
+  void set_known_size(uint64_t size) {
+    known_size_ = size;
+    append_end_ = kUnknownEnd;
+  }
 
   // True where writes are under way: sizes and times at the agent are not yet what they will be.
   [[nodiscard]] bool busy() const { return pending_ != 0; }
   [[nodiscard]] const Progress& progress() const { return progress_; }
 
  private:
+  static constexpr uint64_t kUnknownEnd = UINT64_MAX;
+
   InPlaceWriter(const Context& context, uint32_t handle, uint64_t known_size,
                 std::function<void()> moved);
   void write_or_append(uint64_t offset, ByteSpan data, bool append, Upload::Done done);
@@ -78,7 +83,9 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   std::atomic<bool> appending_{false};
   std::atomic<uint64_t> append_offset_{0};
   std::atomic<uint64_t> append_size_{0};
-  std::atomic<uint64_t> append_end_{0};  // of the last one that is acknowledged, at least
+  hash::BlockHash append_hash_{};
+  // Of the last one that is acknowledged: where the next one is, if nobody else appends.
+  std::atomic<uint64_t> append_end_{kUnknownEnd};
   // Strand only.
   BlockSender sender_;
   std::shared_ptr<Appends> appends_;  // to be sent when nothing is on its way

@@ -489,11 +489,23 @@ wire::Placement Upload::aged(wire::Placement placement) const {
   return placement;
 }
 
-void Upload::commit(wire::Placement placement, bool durable, CommitDone done) {
+void Upload::commit(wire::Placement placement, bool durable, PathNow path_now, CommitDone done) {
   commit_called_ms_ = system_clock().now_ms();
-  post([placement = std::move(placement), durable, done = std::move(done)](Upload& self) {
+  post([placement = std::move(placement), durable, path_now = std::move(path_now),
+        done = std::move(done)](Upload& self) {
+    self.path_now_ = path_now;
     self.on_commit(placement, durable, done);
   });
+}
+
+// A directory above it was renamed before the agent looked: gives `placement` the new path.
+bool Upload::was_overtaken(const Result<wire::CommitAnswer>& answer,
+                           wire::Placement& placement) const {
+  if (answer || answer.error().code != Errc::os || answer.error().os_errno != ENOENT) {
+    return false;
+  }
+  const std::string now = path_now_ ? path_now_() : std::string();
+  return !now.empty() && now != std::exchange(placement.path, now.empty() ? placement.path : now);
 }
 
 bool Upload::fits_one_message(const wire::Placement& placement) const {
@@ -548,8 +560,10 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
        sha256, done = std::move(done)](Result<wire::CommitAnswer> answer) mutable {
         self->strand_.post([self, answer = std::move(answer), placement = std::move(placement),
                             durable, tries, repeated, sha256, done = std::move(done)]() mutable {
-          if (!answer && answer.error().code == Errc::verify &&
-              tries < self->context_.verify_retries) {
+          if (self->was_overtaken(answer, placement)) {
+            self->put_file(std::move(placement), durable, tries, repeated, std::move(done));
+          } else if (!answer && answer.error().code == Errc::verify &&
+                     tries < self->context_.verify_retries) {
             log::warning(self->path_, " was damaged on its way to the disk: sent again");
             self->put_file(std::move(placement), durable, tries + 1, repeated, std::move(done));
           } else if (!answer && answer.error().code == Errc::connection_lost && !self->spent_ &&
@@ -584,8 +598,13 @@ void Upload::send_commit(const wire::Placement& placement, bool durable, const C
   }
   request.durable = durable;
   request.placement = aged(placement);
-  call_again(request, [this, path = placement.path, done](Result<wire::CommitAnswer> answer) {
-    end_commit(std::move(answer), path, done);
+  call_again(request, [this, placement, durable, done](Result<wire::CommitAnswer> answer) {
+    wire::Placement again = placement;
+    if (was_overtaken(answer, again)) {
+      send_commit(again, durable, done);
+    } else {
+      end_commit(std::move(answer), placement.path, done);
+    }
   });
 }
 

@@ -113,8 +113,10 @@ class Upload : public std::enable_shared_from_this<Upload> {
   }
   // Of a nameless file, so that its directory can be removed. A lost connection then ends it.
   void hide(Done done);
-  // Sends the rest, waits for every acknowledgement, and commits. Once.
-  void commit(wire::Placement placement, bool durable, CommitDone done);
+  // Sends the rest, waits for every acknowledgement, and commits. Once. Where a rename above it was
+  // faster, `path_now` says what the path is now; "" where there is none. Any thread.
+  using PathNow = std::function<std::string()>;
+  void commit(wire::Placement placement, bool durable, PathNow path_now, CommitDone done);
   // Gives the upload up; callbacks that wait get Errc::cancelled. The staging file is removed, or
   // with `keep` left for the next upload to the same target.
   void cancel(bool keep);
@@ -160,6 +162,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void hash_gap(uint64_t to);
   void on_acknowledged(const Extent& block, const hash::BlockHash& hash);
   [[nodiscard]] bool fits_one_message(const wire::Placement& placement) const;
+  [[nodiscard]] bool was_overtaken(const Result<wire::CommitAnswer>& answer,
+                                   wire::Placement& placement) const;
   [[nodiscard]] wire::Placement aged(wire::Placement placement) const;
   void put_file(wire::Placement placement, bool durable, int tries, bool repeated, CommitDone done);
   void send_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
@@ -236,6 +240,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   std::atomic<bool> failed_{false};
   std::atomic<bool> nameless_{false};
   std::atomic<int64_t> commit_called_ms_{0};  // monotonic
+  PathNow path_now_;                          // from commit() on, on the strand
   Progress progress_;
 
   // Strand only.

@@ -91,8 +91,18 @@ void Upload::on_hold(const std::function<void()>& held) {
   }
   alone_ = true;
   waiting_ = true;
-  on_hold_ = true;
-  sender_.when_drained(shared_from_this(), held);
+  // Until everything is acknowledged a lost connection is recovered from as ever.
+  sender_.when_drained(shared_from_this(), [this, held] {
+    const auto step = [held](Upload& self) {
+      self.on_hold_ = true;
+      held();
+    };
+    if (recovering_) {
+      blocked_.emplace_back(step);
+    } else {
+      step(*this);
+    }
+  });
 }
 
 // Not queued: what is queued waits for it.

@@ -24,6 +24,7 @@ void Upload::recover() {
     return;
   }
   recovering_ = true;
+  init_path_ = path_;
   sender_.hold();
   const auto self = shared_from_this();
   // If it is still the same agent after all. That takes a moment, so the transfer gets a new id.
@@ -41,8 +42,8 @@ void Upload::recover() {
 
 void Upload::on_reopened(const Result<wire::Init::Answer>& answer) {
   recovering_ = false;
-  if (!answer && is_lost(answer.error())) {
-    recover();
+  if (!answer && (is_lost(answer.error()) || init_path_ != path_)) {
+    recover();  // lost again, or a directory above it was renamed meanwhile
     return;
   }
   if (!answer) {

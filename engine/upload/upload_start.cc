@@ -61,8 +61,8 @@ void Upload::on_init(const Result<wire::Init::Answer>& answer) {
     recover();
   } else if (!answer && init_path_ != path_) {  // its directory was renamed meanwhile
     drop_transfer(std::exchange(transfer_, next_transfer_id()));
-    bases_.move_to(shared_from_this(), transfer_);
     send_init(transfer_, &Upload::on_init);
+    bases_.move_to(shared_from_this(), transfer_);
   } else if (!answer && move_back()) {
     bases_.move_to(shared_from_this(), transfer_);
     send_init(transfer_, &Upload::on_init);

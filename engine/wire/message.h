@@ -588,9 +588,9 @@ struct Append {
   using Self = Append;
   static constexpr Op kOp = Op::append;
   uint32_t handle = 0;
-  uint64_t offset = 0;  // where the end was at least, as far as the client knows
+  uint64_t offset = 0;  // with `again`: where it is if it is there
   hash::BlockHash hash{};
-  bool again = false;  // the answer to it was lost: it may be there, at `offset` or behind it
+  bool again = false;  // the answer to it was lost
   CPAWAY_FIELDS(handle, offset, hash, again);
   struct Answer {
     using Self = Answer;

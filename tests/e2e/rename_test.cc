@@ -1,6 +1,7 @@
 // Names that change, and directories that go, while files are being written there.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -68,6 +69,24 @@ TEST_F(Rename, DirectoriesMoveWithTheFilesThatAreWrittenInThem) {
     EXPECT_TRUE(read_file(on_remote("b/deep/changed")) == first + second);
     must("rm -r " + on_mount("b"));
   }
+}
+
+// While the rename waits for what was sent.
+TEST_F(Rename, DirectoriesMoveThoughTheConnectionIsLost) {
+  unmount();
+  mount_with_fault("delay_reply_ms=300");
+  must("mkdir " + on_mount("a"));
+  const UniqueFd fd = open_on_mount("a/f", O_RDWR | O_CREAT);
+  const std::string content(5 * kMiB, '1');
+  put(fd, content);
+  const pid_t mv = spawn({"/bin/mv", on_mount("a"), on_mount("b")});
+  EXPECT_TRUE(wait_until([mv] { return process_name(mv) == "mv"; }));
+  sshd().kill_sessions();
+  int status = 1;
+  EXPECT_TRUE(wait_until([&] { return ::waitpid(mv, &status, WNOHANG) == mv; }, 30'000));
+  EXPECT_EQ(status, 0);
+  ASSERT_EQ(::fsync(fd.get()), 0);
+  EXPECT_TRUE(read_file(on_remote("b/f")) == content);
 }
 
 TEST_F(Rename, ExchangedDirectoriesKeepWhatIsWrittenInThem) {

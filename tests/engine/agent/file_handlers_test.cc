@@ -86,25 +86,17 @@ TEST_F(FileHandlersTest, AppendsWhereverTheEndIs) {
   wire::Append request{1, 0, hash::block_hash(bytes), false};
   EXPECT_EQ(client.call(request, shared(bytes))->offset, 6U);
   EXPECT_EQ(client.call(request, shared(bytes))->offset, 10U);
-  request.again = true;  // it is there already
-  EXPECT_EQ(client.call(request, shared(bytes))->offset, 6U);
-  request.offset = 7;
-  EXPECT_EQ(client.call(request, shared(bytes))->offset, 10U);
+  request.again = true;
+  for (const uint64_t there : {6U, 10U}) {
+    request.offset = there;
+    EXPECT_EQ(client.call(request, shared(bytes))->offset, there);
+  }
   EXPECT_EQ(read_file(dir.file("f")), "othersminemine");
-  request.offset = 11;  // it is not
+  request.offset = 7;  // something else
   EXPECT_EQ(client.call(request, shared(bytes))->offset, 14U);
-  EXPECT_EQ(read_file(dir.file("f")), "othersmineminemine");
-}
-
-// A large one behind much that is almost the same.
-TEST_F(FileHandlersTest, FindsWhatWasAppendedInTime) {
-  Bytes bytes(wire::kBlockSize);
-  bytes.back() = 1;
-  write_file(dir.file("f"),
-             std::string(5 * wire::kBlockSize + 7, '\0') + std::string(as_text(bytes)));
-  ASSERT_TRUE(open_file(client, 1, "f", wire::kOpenWrite));
-  const wire::Append request{1, 5, hash::block_hash(bytes), true};
-  EXPECT_EQ(client.call(request, shared(bytes))->offset, 5U * wire::kBlockSize + 7);
+  request.offset = 100;  // nothing
+  EXPECT_EQ(client.call(request, shared(bytes))->offset, 18U);
+  EXPECT_EQ(read_file(dir.file("f")), "othersmineminemine" + std::string("mine"));
 }
 
 // What arrives with another hash is not written; what is damaged then is mended here.

@@ -72,7 +72,7 @@ class UploadTest : public ::testing::Test {
     placement.path = name;
     placement.exclusive = exclusive;
     std::promise<Result<wire::CommitAnswer>> done;
-    upload.commit(placement, false, [&done](Result<wire::CommitAnswer> answer) {
+    upload.commit(placement, false, nullptr, [&done](Result<wire::CommitAnswer> answer) {
       done.set_value(std::move(answer));
     });
     return done.get_future().get();
