@@ -22,13 +22,16 @@ constexpr std::string_view kSelinux = "security.selinux";
 // What the kernel of the remote host would say of an xattr of a file that is not there yet.
 // `wanted` is kMayRead or kMayWrite.
 int judge_xattr(std::string_view name, uint8_t access, uint8_t wanted, bool as_root) {
-  if (name.starts_with("user.")) {
-    return (access & wanted) != 0 ? 0 : EACCES;
-  }
   if (name.starts_with("trusted.") || name.starts_with("security.")) {
     return wanted == wire::kMayWrite && !as_root ? EPERM : 0;
   }
-  return name.starts_with("system.posix_acl_") ? 0 : EOPNOTSUPP;
+  if (name.starts_with("system.")) {
+    return name.starts_with("system.posix_acl_") ? 0 : EOPNOTSUPP;
+  }
+  if ((access & wanted) == 0) {
+    return EACCES;  // before the name is looked at
+  }
+  return name.starts_with("user.") ? 0 : EOPNOTSUPP;
 }
 
 // True where no file at the agent hands down xattrs to it.
