@@ -159,12 +159,18 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
   }
   const InodePtr& inode = file->inode;
   bool staged = false;
+  bool nameless = false;
   {
     const MutexLock lock(inode->mutex);
-    staged = inode->staged && !inode->staged->unlinked;
+    nameless = inode->staged && inode->staged->unlinked;
+    staged = inode->staged && !nameless;
     if (staged && file->touched) {
       take_up_again(*inode->staged, file.get());
     }
+  }
+  if (nameless) {
+    reply.ok();  // nobody will find it after a crash
+    return;
   }
   if (staged) {
     commit(inode, true, [reply](const Status& status) {

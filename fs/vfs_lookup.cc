@@ -193,7 +193,8 @@ void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
 // of: fifos, and what was opened with O_PATH.
 Result<wire::Attr> Vfs::last_attr(Inode& inode) {
   const MutexLock lock(inode.mutex);
-  if (inode.attr.mode == 0) {
+  // A file that was never there after all: the kernel looks for its name again.
+  if (inode.attr.mode == 0 || (S_ISREG(inode.attr.mode) && inode.attr.nlink > 0)) {
     return fail_os(ESTALE, "no name");
   }
   inode.attr.nlink = 0;

@@ -305,6 +305,8 @@ void Vfs::lose_to_rename(const InodePtr& directory, const InodePtr& target) {
       target->staged->upload->set_nameless();
       target->attr.nlink = 0;
       target->attr.ctime = now_time();
+    } else if (gone) {
+      target->attr.nlink = 0;
     }
   }
   if (gone) {

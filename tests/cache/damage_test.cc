@@ -12,6 +12,7 @@
 #include "engine/base/log.h"
 #include "tests/cache/known_files.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/wait_until.h"
 
 namespace cpaway::cache {
 namespace {
@@ -256,7 +257,7 @@ TEST_F(DamageTest, ReadersGoOnWhileTheStoreIsReplaced) {
     reader.join();
   }
   store->flush();
-  EXPECT_EQ(store->counts().rebuilt, 1U);
+  EXPECT_TRUE(testing::wait_until([&store] { return store->counts().rebuilt == 1U; }));
 }
 
 TEST_F(DamageTest, ARebuiltStoreServesOn) {
