@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <functional>
 #include <thread>
 
 #include "engine/base/fd.h"
@@ -83,13 +85,27 @@ TEST_F(Times, ADirectoryChangesWithItsNames) {
 
 // What make relies on.
 TEST_F(Times, WhatIsMadeLaterIsNotOlder) {
-  for (const std::string make : {": > dep", "touch dep", "mkdir dep", "echo x >> dep"}) {
-    for (int i = 0; i < 20; ++i) {
-      must("cd " + mountpoint() + " && rm -rf dep target && " + make + " && : > target");
-      EXPECT_GE(seconds(stat_of(on_remote("target")).st_mtim),
-                seconds(stat_of(on_remote("dep")).st_mtim))
-          << make;
-    }
+  const std::string dep = on_mount("dep");
+  const auto create = [&] { open_on_mount("dep", O_WRONLY | O_CREAT).reset(); };
+  const auto touch = [&] {
+    const UniqueFd fd = open_on_mount("dep", O_WRONLY | O_CREAT);
+    EXPECT_EQ(::futimens(fd.get(), nullptr), 0);
+  };
+  const auto make_directory = [&] { EXPECT_EQ(::mkdir(dep.c_str(), 0755), 0); };
+  const auto append = [&] {
+    create();
+    const UniqueFd fd = open_on_mount("dep", O_WRONLY | O_APPEND);
+    EXPECT_EQ(::write(fd.get(), "x", 1), 1);
+  };
+  const std::vector<std::function<void()>> makers = {create, touch, make_directory, append};
+  for (size_t i = 0; i < 20 * makers.size(); ++i) {
+    makers[i % makers.size()]();
+    open_on_mount("target", O_WRONLY | O_CREAT).reset();
+    EXPECT_GE(seconds(stat_of(on_remote("target")).st_mtim),
+              seconds(stat_of(on_remote("dep")).st_mtim))
+        << i;
+    ASSERT_EQ(::remove(dep.c_str()), 0);
+    ASSERT_EQ(::remove(on_mount("target").c_str()), 0);
   }
 }
 
