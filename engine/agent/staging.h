@@ -12,8 +12,6 @@ namespace cpaway::agent {
 // one thread at a time. While it is open an flock(2) on it tells others that it is in use.
 class StagingFile {
  public:
-  static constexpr uint32_t kMode = 0600;
-
   // A new one beside `path`, mode 0600. Errors as of open(2).
   [[nodiscard]] static Result<StagingFile> create(const Root& root, const std::string& path);
   // The one that belongs to `path`: taken over with what it holds where an upload has left it, else
@@ -46,6 +44,8 @@ class StagingFile {
   [[nodiscard]] Status rename_to(const Location& to, bool exclusive);
 
  private:
+  static constexpr uint32_t kMode = 0600;
+
   StagingFile() = default;
   [[nodiscard]] static Result<StagingFile> with_name(const Root& root, const std::string& path,
                                                      std::string name);

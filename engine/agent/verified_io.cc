@@ -26,6 +26,16 @@ bool fits(uint64_t offset, size_t size) {
   return offset <= static_cast<uint64_t>(INT64_MAX) - size;
 }
 
+// Empty where no fault strikes.
+Bytes damaged_by_fault(ByteSpan bytes) {
+  Bytes damaged;
+  if (!bytes.empty() && fault::take(fault::points().damage_block)) {
+    damaged.assign(bytes.begin(), bytes.end());
+    damaged[damaged.size() / 2] ^= 0x40U;
+  }
+  return damaged;
+}
+
 }  // namespace
 
 std::span<uint8_t> thread_buffer() {
@@ -42,12 +52,8 @@ Status write_at(int fd, ByteSpan bytes, uint64_t offset) {
   if (!fits(offset, bytes.size())) {
     return fail_os(EFBIG, "offset");
   }
-  if (!bytes.empty() && fault::take(fault::points().damage_block)) {
-    Bytes damaged(bytes.begin(), bytes.end());
-    damaged[damaged.size() / 2] ^= 0x40U;
-    return pwrite_full(fd, damaged, offset);
-  }
-  return pwrite_full(fd, bytes, offset);
+  const Bytes damaged = damaged_by_fault(bytes);
+  return pwrite_full(fd, damaged.empty() ? bytes : ByteSpan(damaged), offset);
 }
 
 Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset) {
@@ -58,27 +64,26 @@ Result<ByteSpan> write_and_read_back(int fd, ByteSpan bytes, uint64_t offset) {
 }
 
 Result<uint64_t> append(int fd, ByteSpan bytes) {
-  uint64_t start = 0;
-  for (size_t done = 0; done < bytes.size();) {
-    const ByteSpan rest = bytes.subspan(done);
-    const iovec part{const_cast<uint8_t*>(rest.data()), rest.size()};
-    // At the end, and the position behind it.
-    const ssize_t written = ::pwritev2(fd, &part, 1, -1, RWF_APPEND);
-    const bool unknown = written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL);
-    if (written <= 0 && !unknown) {
-      return fail_os(written < 0 ? errno : EIO, "append");
-    }
-    const off_t end = ::lseek(fd, 0, unknown ? SEEK_END : SEEK_CUR);
-    if (end < 0) {
-      return fail_os(errno, "append");
-    }
-    if (unknown) {
-      CPAWAY_TRY(write_at(fd, rest, static_cast<uint64_t>(end)));
-    }
-    start = done > 0 ? start : static_cast<uint64_t>(end - (unknown ? 0 : written));
-    done += unknown ? rest.size() : static_cast<size_t>(written);
+  const Bytes damaged = damaged_by_fault(bytes);
+  const ByteSpan sent = damaged.empty() ? bytes : ByteSpan(damaged);
+  const iovec part{const_cast<uint8_t*>(sent.data()), sent.size()};
+  // At the end, and the position behind it.
+  const ssize_t written = ::pwritev2(fd, &part, 1, -1, RWF_APPEND);
+  if (written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)) {
+    const off_t end = ::lseek(fd, 0, SEEK_END);
+    CPAWAY_TRY(end < 0 ? Status(fail_os(errno, "append"))
+                       : pwrite_full(fd, sent, static_cast<uint64_t>(end)));
+    return static_cast<uint64_t>(end);
   }
-  return start;
+  const off_t end = written < 0 ? -1 : ::lseek(fd, 0, SEEK_CUR);
+  if (end < 0) {
+    return fail_os(errno, "append");
+  }
+  // What did not fit cannot go behind it any more: another's may be there.
+  if (static_cast<size_t>(written) < sent.size()) {
+    return fail_os(ENOSPC, "append");
+  }
+  return static_cast<uint64_t>(end - written);
 }
 
 Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {

@@ -23,7 +23,7 @@ namespace cpaway::agent {
 // Only writes, for files that may not be read.
 [[nodiscard]] Status write_at(int fd, ByteSpan bytes, uint64_t offset);
 // Writes at the end of the file, in one step where the filesystem can, and returns where that was.
-// Moves the descriptor's position.
+// ENOSPC where a part of it did not fit. Moves the descriptor's position.
 [[nodiscard]] Result<uint64_t> append(int fd, ByteSpan bytes);
 // Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
 [[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);

@@ -505,7 +505,11 @@ bool Upload::was_overtaken(const Result<wire::CommitAnswer>& answer,
     return false;
   }
   const std::string now = path_now_ ? path_now_() : std::string();
-  return !now.empty() && now != std::exchange(placement.path, now.empty() ? placement.path : now);
+  if (now.empty() || now == placement.path) {
+    return false;
+  }
+  placement.path = now;
+  return true;
 }
 
 bool Upload::fits_one_message(const wire::Placement& placement) const {

@@ -64,7 +64,7 @@ struct Hints {
     return false;
   }
   const uint64_t limit = std::bit_floor(end + kNear);
-  return end - size > kJump || (limit > size && end + kNear >= limit) || end - limit <= kNear;
+  return end - size > kJump || limit > size || end - limit <= kNear;
 }
 
 class Upload : public std::enable_shared_from_this<Upload> {

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "engine/base/fault.h"
 #include "tests/engine/agent/agent_client.h"
 #include "tests/support/temp_dir.h"
 
@@ -108,7 +109,9 @@ TEST_F(FileHandlersTest, AppendsOnce) {
   EXPECT_EQ(read_file(dir.file("f")), "");
   EXPECT_EQ(errno_of(client.call(wire::Append{1, 0, {}, false}, shared(Bytes{}))), EINVAL);
   const wire::Append request{1, 0, hash::block_hash(bytes), false};
+  fault::points().damage_block = 2;  // the append, and the first try to mend it
   EXPECT_EQ(client.call(request, shared(bytes))->hash, hash::block_hash(bytes));
+  EXPECT_EQ(fault::points().damage_block, 0);
   EXPECT_EQ(read_file(dir.file("f")), as_text(bytes));
 }
 

@@ -27,6 +27,20 @@ class UploadRange : public testing::UploadTest {
   const Bytes source_ = random_bytes(3 * kBlockSize + 77, 20);
 };
 
+// By a jump, and near powers of two: 2^44 less a block is ext4's largest.
+TEST(FarJump, IsWhatAFilesystemMayNotTake) {
+  constexpr uint64_t kLimit = 1ULL << 44U;
+  EXPECT_FALSE(is_far_jump(0, 3 * kGiB));
+  EXPECT_TRUE(is_far_jump(0, 5 * kGiB));
+  EXPECT_FALSE(is_far_jump(5 * kGiB, 5 * kGiB + kBlockSize));
+  EXPECT_FALSE(is_far_jump(5 * kGiB, 4 * kGiB + kGiB / 2));
+  EXPECT_TRUE(is_far_jump(8 * kGiB - kBlockSize, 8 * kGiB));
+  EXPECT_TRUE(is_far_jump(kLimit - 8192, kLimit - 4096));
+  EXPECT_TRUE(is_far_jump(kLimit - 4096, kLimit + 4096));
+  EXPECT_TRUE(is_far_jump(kLimit, kLimit + 4096));
+  EXPECT_FALSE(is_far_jump(kLimit + kBlockSize, kLimit + 2 * kBlockSize));
+}
+
 TEST_F(UploadRange, CopiesAtTheAgent) {
   const auto upload = start("f");
   ASSERT_TRUE(write(*upload, 0, as_bytes("head")));
