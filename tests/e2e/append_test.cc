@@ -24,19 +24,8 @@ class Append : public MountedRemote {
       return;
     }
     mount();
-    second_ = local("second");
-    ASSERT_EQ(::mkdir(second_.c_str(), 0755), 0);
-    const Finished finished =
-        try_mount("state_dir=" + local("state2") + ",log=" + local("log2"), "", second_);
-    ASSERT_EQ(finished.exit_status, 0) << finished.err;
+    mount_second();
     write_remote("log", "");
-  }
-  void TearDown() override {
-    if (!second_.empty()) {
-      EXPECT_EQ(run_command({std::string(CPAWAY_BIN) + "/cpaway", "umount", second_}).exit_status,
-                0);
-    }
-    MountedRemote::TearDown();
   }
 
   // Writes records one by one, as a program that keeps its log open.
@@ -66,14 +55,12 @@ class Append : public MountedRemote {
       EXPECT_EQ(next[name], kRecords) << name;
     }
   }
-
-  std::string second_;
 };
 
 TEST_F(Append, ManyWritersLoseNothing) {
   const std::vector<std::pair<std::string, std::string>> writers = {{on_mount("log"), "a"},
                                                                     {on_mount("log"), "b"},
-                                                                    {second_ + "/log", "c"},
+                                                                    {on_second("log"), "c"},
                                                                     {on_remote("log"), "d"}};
   std::vector<pid_t> pids;
   std::vector<std::string> names;

@@ -28,11 +28,6 @@ class Data : public MountedRemote {
       mount();
     }
   }
-  UniqueFd open_on_mount(const std::string& name, int flags) {
-    UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, 0644));
-    EXPECT_TRUE(fd) << name << ": " << errno;
-    return fd;
-  }
   static void put(const UniqueFd& fd, std::string_view text, off_t offset) {
     EXPECT_EQ(::pwrite(fd.get(), text.data(), text.size(), offset),
               static_cast<ssize_t>(text.size()));

@@ -135,28 +135,11 @@ class LockOnMounts : public MountedRemote {
       return;
     }
     mount();
-    second_ = local("second");
-    ASSERT_EQ(::mkdir(second_.c_str(), 0755), 0);
     mount_second();
     write_remote("f", "content");
   }
-  void TearDown() override {
-    if (!second_.empty() && is_mounted(second_)) {
-      EXPECT_EQ(run_command({cpaway(), "umount", second_}).exit_status, 0);
-    }
-    MountedRemote::TearDown();
-  }
 
-  void mount_second(const std::string& options = "") {
-    const Finished finished =
-        try_mount("state_dir=" + local("state2") + ",log=" + local("log2") + options, "", second_);
-    ASSERT_EQ(finished.exit_status, 0) << finished.err;
-  }
-  std::string on_second(const std::string& name) const { return second_ + "/" + name; }
   static std::string cpaway() { return std::string(CPAWAY_BIN) + "/cpaway"; }
-  static bool is_mounted(const std::string& path) {
-    return read_file("/proc/mounts").find(" " + path + " ") != std::string::npos;
-  }
   static pid_t mount_pid(const std::string& state_dir, const std::string& mountpoint) {
     const Finished status =
         run_command({cpaway(), "status", "--json", "--state-dir", state_dir, mountpoint});
@@ -184,8 +167,6 @@ class LockOnMounts : public MountedRemote {
     const UniqueFd fd(::open(on_remote(name).c_str(), O_RDWR | O_CLOEXEC));
     return fd ? set_lock(fd.get(), family, type, false) : errno;
   }
-
-  std::string second_;
 };
 
 constexpr std::array<Family, 2> kFamilies = {Family::posix, Family::flock};
@@ -352,14 +333,14 @@ TEST_F(LockOnMounts, TheDeathOfAMountLetsGo) {
   Locker flock(on_mount("f"), {Family::flock, F_WRLCK, true});
   EXPECT_TRUE(posix.waits());
   EXPECT_TRUE(flock.waits());
-  const pid_t pid = mount_pid(local("state2"), second_);
+  const pid_t pid = mount_pid(local("state2"), second_mountpoint());
   ASSERT_GT(pid, 0);
   ASSERT_EQ(::kill(pid, SIGKILL), 0);
   EXPECT_EQ(posix.result(), 0);
   EXPECT_EQ(flock.result(), 0);
   holder.end(SIGKILL);
   other.end(SIGKILL);
-  must("umount -l " + second_);
+  must("umount -l " + second_mountpoint());
 }
 
 // What one has written under its lock the other reads under his, however short the time between.
@@ -394,7 +375,7 @@ TEST_F(LockOnMounts, LockFilesOfScriptsExclude) {
   };
   write_file(on_remote("count"), "0\n");
   must("( " + script(mountpoint()) + " ) & ( " + script(mountpoint()) + " ) & ( " +
-       script(second_) + " ) & ( " + script(second_) + " ) & wait");
+       script(second_mountpoint()) + " ) & ( " + script(second_mountpoint()) + " ) & wait");
   EXPECT_EQ(read_file(on_remote("count")), "60\n");
 }
 
@@ -454,7 +435,7 @@ TEST_F(LockOnMounts, AreTakenAgainAfterALostConnection) {
 // A link that breaks without the remote host's noticing: the old agent still has the lock, and must
 // not keep the mount's own next one out.
 TEST_F(LockOnMounts, AnOldAgentLetsGo) {
-  must(cpaway() + " umount " + second_);
+  must(cpaway() + " umount " + second_mountpoint());
   unmount();
   mount("ssh_command=ssh");
   const UniqueFd here(::open(on_mount("f").c_str(), O_RDWR | O_CLOEXEC));

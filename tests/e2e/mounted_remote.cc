@@ -1,5 +1,6 @@
 #include "tests/e2e/mounted_remote.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -38,10 +39,12 @@ void MountedRemote::TearDown() {
   if (!sshd_) {
     return;
   }
-  if (mounted()) {
-    unmount();
+  for (const std::string& path : {second_, mnt_}) {
+    if (is_mounted(path)) {
+      EXPECT_EQ(run_command({std::string(CPAWAY_BIN) + "/cpaway", "umount", path}).exit_status, 0);
+    }
+    EXPECT_FALSE(is_mounted(path));
   }
-  EXPECT_FALSE(mounted());
   EXPECT_TRUE(wait_until([this] { return sshd_->session_count() == 0; })) << "a session is left";
   EXPECT_EQ(staging_files(), 0);
   const std::string pattern = local("");
@@ -94,6 +97,16 @@ void MountedRemote::unmount() {
   EXPECT_EQ(finished.exit_status, 0) << finished.err << log();
 }
 
+void MountedRemote::mount_second(const std::string& options) {
+  if (second_.empty()) {
+    second_ = local("second");
+    ASSERT_EQ(::mkdir(second_.c_str(), 0755), 0);
+  }
+  const Finished finished =
+      try_mount("state_dir=" + local("state2") + ",log=" + local("log2") + options, "", second_);
+  ASSERT_EQ(finished.exit_status, 0) << finished.err;
+}
+
 void MountedRemote::kill_mount() {
   const Finished status = run_command({std::string(CPAWAY_BIN) + "/cpaway", "status", "--json",
                                        "--state-dir", local("state"), mnt_});
@@ -107,8 +120,18 @@ void MountedRemote::discard_checkpoints() {
   must("find " + remote_ + " -name '.cpaway-*.part' -delete");
 }
 
-bool MountedRemote::mounted() const {
-  return read_file("/proc/mounts").find(" " + mnt_ + " fuse.cpaway ") != std::string::npos;
+bool MountedRemote::is_mounted(const std::string& path) {
+  return read_file("/proc/mounts").find(" " + path + " fuse.cpaway ") != std::string::npos;
+}
+
+UniqueFd MountedRemote::open_on_mount(const std::string& name, int flags, mode_t mode) const {
+  UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, mode));
+  EXPECT_TRUE(fd) << name << ": " << errno;
+  return fd;
+}
+
+void MountedRemote::put(const UniqueFd& fd, std::string_view text) {
+  EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
 }
 
 void MountedRemote::write_remote(const std::string& name, std::string_view content) const {

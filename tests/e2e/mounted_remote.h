@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/fd.h"
 #include "tests/support/run_command.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_sshd.h"
@@ -28,6 +29,8 @@ class MountedRemote : public ::testing::Test {
   // The same with an agent in which CPAWAY_FAULT is set.
   void mount_with_fault(const std::string& fault);
   void unmount();
+  // A second mount of the same directory, with a state directory of its own.
+  void mount_second(const std::string& options = "");
   // SIGKILL, and the end of its connection; mount() recovers the mountpoint.
   void kill_mount();
   // Removes what cut uploads have left, which would fail the test.
@@ -37,14 +40,22 @@ class MountedRemote : public ::testing::Test {
                      std::string mountpoint = "");
 
   [[nodiscard]] TestSshd& sshd() { return *sshd_; }
-  [[nodiscard]] bool mounted() const;
-  // Paths: on the mount, on the remote host, and on this one.
+  [[nodiscard]] bool mounted() const { return is_mounted(mnt_); }
+  [[nodiscard]] static bool is_mounted(const std::string& path);
+  [[nodiscard]] UniqueFd open_on_mount(const std::string& name, int flags,
+                                       mode_t mode = 0644) const;
+  static void put(const UniqueFd& fd, std::string_view text);
+  // Paths: on the mount, on the second, on the remote host, and on this one.
   [[nodiscard]] std::string on_mount(const std::string& name) const { return mnt_ + "/" + name; }
+  [[nodiscard]] std::string on_second(const std::string& name) const {
+    return second_ + "/" + name;
+  }
   [[nodiscard]] std::string on_remote(const std::string& name) const {
     return remote_ + "/" + name;
   }
   [[nodiscard]] std::string local(const std::string& name) const { return dir_.file(name); }
   [[nodiscard]] const std::string& mountpoint() const { return mnt_; }
+  [[nodiscard]] const std::string& second_mountpoint() const { return second_; }
   // [user@]host:directory
   [[nodiscard]] std::string source() const;
   // A file of the login user's that did not come through the mount.
@@ -76,6 +87,7 @@ class MountedRemote : public ::testing::Test {
   std::unique_ptr<TestSshd> sshd_;
   std::string remote_;
   std::string mnt_;
+  std::string second_;  // "" until it is mounted
 };
 
 [[nodiscard]] std::string sha256_of_file(const std::string& path);

@@ -24,14 +24,6 @@ class Rename : public MountedRemote {
       mount();
     }
   }
-  UniqueFd open_on_mount(const std::string& name, int flags) {
-    UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, 0644));
-    EXPECT_TRUE(fd) << name << ": " << errno;
-    return fd;
-  }
-  static void put(const UniqueFd& fd, std::string_view text) {
-    EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
   static bool exists(const std::string& path) {
     struct stat st {};
     return ::lstat(path.c_str(), &st) == 0;

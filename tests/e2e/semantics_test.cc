@@ -27,14 +27,6 @@ class Semantics : public MountedRemote {
       mount();
     }
   }
-  UniqueFd open_on_mount(const std::string& name, int flags, mode_t mode = 0644) {
-    UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, mode));
-    EXPECT_TRUE(fd) << name << ": " << errno;
-    return fd;
-  }
-  static void put(const UniqueFd& fd, std::string_view text) {
-    EXPECT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
   static uint64_t inode_of(const std::string& path) {
     struct stat st {};
     EXPECT_EQ(::stat(path.c_str(), &st), 0) << path;

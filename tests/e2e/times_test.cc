@@ -22,11 +22,6 @@ class Times : public MountedRemote {
       mount();
     }
   }
-  UniqueFd open_on_mount(const std::string& name, int flags) const {
-    UniqueFd fd(::open(on_mount(name).c_str(), flags | O_CLOEXEC, 0644));
-    EXPECT_TRUE(fd) << name;
-    return fd;
-  }
   static struct stat stat_of(const std::string& path) {
     struct stat st {};
     EXPECT_EQ(::stat(path.c_str(), &st), 0) << path;
