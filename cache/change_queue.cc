@@ -12,6 +12,7 @@ constexpr size_t kEarlyBytes = size_t{8} << 20U;  // committed without waiting f
 constexpr size_t kMaxVersionChanges = 4096;
 constexpr size_t kMaxTouches = 4096;
 constexpr size_t kMaxRecords = 1024;
+constexpr size_t kMaxNumberChanges = 65536;
 constexpr size_t kMaxCheckpointChanges = 65536;
 // What an entry costs beyond its content, roughly.
 constexpr size_t kEntryBytes = 200;
@@ -106,6 +107,35 @@ bool ChangeQueue::drop_checkpoint(const std::string& path) {
   return true;
 }
 
+bool ChangeQueue::add_number(FileId file, const NumberEntry& entry) {
+  const MutexLock lock(mutex_);
+  if (open_.numbers.size() >= kMaxNumberChanges || !has_room_locked(kEntryBytes)) {
+    return false;
+  }
+  std::optional<FileId>& owner = open_.owners[entry.number];
+  if (owner && *owner != file) {
+    open_.numbers[*owner] = {};  // whichever of the two is committed first
+  }
+  owner = file;
+  open_.numbers[file] = {entry};
+  added_locked(kEntryBytes);
+  return true;
+}
+
+bool ChangeQueue::drop_number(FileId file, uint64_t number) {
+  const MutexLock lock(mutex_);
+  if (open_.numbers.size() >= kMaxNumberChanges || !has_room_locked(kEntryBytes)) {
+    return false;
+  }
+  open_.numbers[file] = {};
+  const auto owner = open_.owners.try_emplace(number).first;
+  if (owner->second == file) {
+    owner->second = std::nullopt;
+  }
+  added_locked(kEntryBytes);
+  return true;
+}
+
 bool ChangeQueue::add_record(upload::TransferRecord record) {
   const MutexLock lock(mutex_);
   if (open_.records.size() >= kMaxRecords || !has_room_locked(kEntryBytes)) {
@@ -154,6 +184,32 @@ std::set<std::string> ChangeQueue::changed_checkpoints() const {
     }
   }
   return paths;
+}
+
+std::optional<NumberChange> ChangeQueue::number(FileId file) const {
+  const MutexLock lock(mutex_);
+  for (const Batch* batch : {static_cast<const Batch*>(&open_), committing_.get()}) {
+    if (batch == nullptr) {
+      continue;
+    }
+    if (const auto found = batch->numbers.find(file); found != batch->numbers.end()) {
+      return found->second;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::optional<FileId>> ChangeQueue::owner(uint64_t number) const {
+  const MutexLock lock(mutex_);
+  for (const Batch* batch : {static_cast<const Batch*>(&open_), committing_.get()}) {
+    if (batch == nullptr) {
+      continue;
+    }
+    if (const auto found = batch->owners.find(number); found != batch->owners.end()) {
+      return found->second;
+    }
+  }
+  return std::nullopt;
 }
 
 ChangeQueue::Records ChangeQueue::records(size_t limit) const {

@@ -29,6 +29,8 @@ class ChangeQueue {
   [[nodiscard]] bool acknowledge(const std::string& path, const upload::AcknowledgedBlock& block,
                                  int64_t now_s) CPAWAY_EXCLUDES(mutex_);
   [[nodiscard]] bool drop_checkpoint(const std::string& path) CPAWAY_EXCLUDES(mutex_);
+  [[nodiscard]] bool add_number(FileId file, const NumberEntry& entry) CPAWAY_EXCLUDES(mutex_);
+  [[nodiscard]] bool drop_number(FileId file, uint64_t number) CPAWAY_EXCLUDES(mutex_);
   [[nodiscard]] bool add_record(upload::TransferRecord record) CPAWAY_EXCLUDES(mutex_);
 
   // ---- readers; all in the order of the calls
@@ -37,6 +39,10 @@ class ChangeQueue {
       CPAWAY_EXCLUDES(mutex_);
   // The paths of all checkpoints that changed.
   [[nodiscard]] std::set<std::string> changed_checkpoints() const CPAWAY_EXCLUDES(mutex_);
+  [[nodiscard]] std::optional<NumberChange> number(FileId file) const CPAWAY_EXCLUDES(mutex_);
+  // None: no change of that number. Otherwise whose it is now, or nobody's.
+  [[nodiscard]] std::optional<std::optional<FileId>> owner(uint64_t number) const
+      CPAWAY_EXCLUDES(mutex_);
   struct Records {
     std::vector<upload::TransferRecord> newest_first;
     uint64_t before = 0;  // what the database holds from this number on is among them

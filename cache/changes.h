@@ -39,6 +39,12 @@ struct CheckpointChange {
 };
 using CheckpointChanges = std::map<std::string, CheckpointChange>;
 
+// What became of the inode number of one file.
+struct NumberChange {
+  std::optional<NumberEntry> entry;  // none: forgotten
+};
+using NumberChanges = std::map<FileId, NumberChange>;
+
 struct NumberedRecord {
   uint64_t number = 0;
   upload::TransferRecord record;
@@ -48,11 +54,14 @@ struct Batch {
   VersionChanges versions;
   CheckpointChanges checkpoints;
   std::vector<NumberedRecord> records;
-  std::vector<upload::VersionKey> touched;  // found: used again
-  size_t bytes = 0;                         // in memory and, roughly, in the store
+  NumberChanges numbers;
+  std::map<uint64_t, std::optional<FileId>> owners;  // of the numbers that changed
+  std::vector<upload::VersionKey> touched;           // found: used again
+  size_t bytes = 0;                                  // in memory and, roughly, in the store
 
   [[nodiscard]] bool empty() const {
-    return versions.empty() && checkpoints.empty() && records.empty() && touched.empty();
+    return versions.empty() && checkpoints.empty() && records.empty() && touched.empty() &&
+           numbers.empty();
   }
 };
 

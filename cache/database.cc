@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cache/inode_numbers.h"
 #include "cache/transfer_log.h"
 #include "engine/base/strings.h"
 
@@ -77,6 +78,9 @@ Status Database::apply_in(WriteTxn& txn, const Batch& batch) {
   }
   for (const auto& [path, change] : batch.checkpoints) {
     CPAWAY_TRY(checkpoints_.apply(txn, path, change));
+  }
+  for (const auto& [file, change] : batch.numbers) {
+    CPAWAY_TRY(apply_number(txn, file, change, *health_));
   }
   for (const NumberedRecord& record : batch.records) {
     CPAWAY_TRY(add_transfer(txn, record));

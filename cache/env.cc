@@ -13,7 +13,8 @@ constexpr unsigned kMaxReaders = 512;
 constexpr unsigned kOwnTables = 2;  // LMDB's own: the list of free pages, the list of tables
 constexpr unsigned kMetaPages = 2;
 constexpr std::array<const char*, kTableCount> kTableNames = {
-    "about", "files", "lists", "index", "uses", "checkpoints", "blocks", "history"};
+    "about",       "files",  "lists",   "index",   "uses",
+    "checkpoints", "blocks", "history", "numbers", "owners"};
 
 Errc code_of(int result) {
   switch (result) {

@@ -24,8 +24,19 @@ struct MDB_cursor;
 
 namespace cpaway::cache {
 
-enum class Table : uint8_t { about, files, lists, index, uses, checkpoints, blocks, history };
-inline constexpr size_t kTableCount = 8;
+enum class Table : uint8_t {
+  about,
+  files,
+  lists,
+  index,
+  uses,
+  checkpoints,
+  blocks,
+  history,
+  numbers,
+  owners
+};
+inline constexpr size_t kTableCount = 10;
 
 // True where the store must be set aside.
 [[nodiscard]] bool is_damage(const Error& error);

@@ -24,6 +24,14 @@ class NullJournal : public upload::Journal {
   void acknowledge(const std::string& /*path*/,
                    const upload::AcknowledgedBlock& /*block*/) override {}
   void drop_checkpoint(const std::string& /*path*/) override {}
+  std::optional<uint64_t> find_number(const upload::FileIdentity& /*file*/) override {
+    return std::nullopt;
+  }
+  bool is_taken(uint64_t /*number*/, const upload::FileIdentity& /*by_others_than*/) override {
+    return false;
+  }
+  void remember_number(const upload::FileIdentity& /*file*/, uint64_t /*number*/) override {}
+  void forget_number(const upload::FileIdentity& /*file*/, uint64_t /*number*/) override {}
   void record(upload::TransferRecord /*record*/) override {}
   std::vector<upload::TransferRecord> recent(size_t /*limit*/) override { return {}; }
 };

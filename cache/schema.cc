@@ -1,5 +1,7 @@
 #include "cache/schema.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -19,6 +21,7 @@ constexpr size_t kPageSegmentSize = 4080;
 // With LMDB's headers and our key, eight fill a leaf page.
 constexpr size_t kPieceSize = 488;
 constexpr size_t kMaxPiecesSize = 6 * kPieceSize;
+constexpr uint32_t kTypeShift = 12;
 
 bool append_sample(const hash::BlockHash& id, std::vector<Sample>& samples) {
   if ((id[0] & kSampleMask) != 0) {
@@ -289,6 +292,29 @@ bool decode_segment(ByteSpan value, size_t limit, hash::ChunkList& chunks) {
     chunks.push_back(chunk);
   }
   return !in.failed();
+}
+
+Bytes encode_inode_number(const NumberEntry& entry) {
+  RecordWriter out;
+  out.zigzag(entry.btime_s);
+  out.u32(entry.btime_ns);
+  out.varint(entry.type >> kTypeShift);
+  out.varint(entry.number);
+  return out.finish();
+}
+
+std::optional<NumberEntry> decode_inode_number(ByteSpan value) {
+  RecordReader in(value);
+  NumberEntry entry;
+  entry.btime_s = in.zigzag();
+  entry.btime_ns = in.u32();
+  const uint64_t type = in.varint();
+  entry.number = in.varint();
+  if (!in.complete() || type > (S_IFMT >> kTypeShift)) {
+    return std::nullopt;
+  }
+  entry.type = static_cast<uint32_t>(type) << kTypeShift;
+  return entry;
 }
 
 Bytes encode_checkpoint(const CheckpointEntry& entry) {

@@ -37,6 +37,7 @@ inline Bytes file_key(const upload::VersionKey& key) {
 struct FileId {
   uint64_t dev = 0;
   uint64_t ino = 0;
+  auto operator<=>(const FileId&) const = default;
 };
 [[nodiscard]] std::optional<FileId> decode_file_key(ByteSpan key);
 
@@ -77,6 +78,18 @@ struct FileEntry {
 [[nodiscard]] bool decode_segment(ByteSpan value, size_t limit, hash::ChunkList& chunks);
 // The bytes that the list takes, for accounting before it is written.
 [[nodiscard]] uint64_t list_size(const hash::ChunkList& chunks);
+
+struct NumberEntry {
+  int64_t btime_s = 0;
+  uint32_t btime_ns = 0;
+  uint32_t type = 0;  // S_IFMT of the mode
+  uint64_t number = 0;
+  [[nodiscard]] bool is_of(const upload::FileIdentity& file) const {
+    return btime_s == file.btime_s && btime_ns == file.btime_ns && type == file.type;
+  }
+};
+[[nodiscard]] Bytes encode_inode_number(const NumberEntry& entry);
+[[nodiscard]] std::optional<NumberEntry> decode_inode_number(ByteSpan value);
 
 struct CheckpointEntry {
   uint64_t serial = 0;

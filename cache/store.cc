@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cache/env_check.h"
+#include "cache/inode_numbers.h"
 #include "cache/transfer_log.h"
 #include "engine/base/log.h"
 
@@ -37,6 +38,11 @@ bool is_storable(const upload::KnownVersion& version, uint64_t max_list_size) {
   return version.file.path.size() <= kMaxPathSize && version.chunks.size() <= kMaxListChunks &&
          std::all_of(version.chunks.begin(), version.chunks.end(), is_good_chunk) &&
          list_size(version.chunks) <= max_list_size;
+}
+
+uint64_t count_of(const Batch& batch) {
+  return batch.versions.size() + batch.records.size() + batch.checkpoints.size() +
+         batch.numbers.size();
 }
 
 }  // namespace
@@ -218,6 +224,25 @@ std::vector<upload::Checkpoint> Store::checkpoints() {
   return listed;
 }
 
+std::optional<uint64_t> Store::find_number(const upload::FileIdentity& file) {
+  using Found = std::optional<uint64_t>;
+  if (const auto change = queue_.number({file.dev, file.ino})) {
+    return change->entry && change->entry->is_of(file) ? Found(change->entry->number) : Found();
+  }
+  return read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+    return cache::find_number(txn, file, health);
+  });
+}
+
+bool Store::is_taken(uint64_t number, const upload::FileIdentity& by_others_than) {
+  using Found = std::optional<FileId>;
+  const auto change = queue_.owner(number);
+  const Found owner = change ? *change : read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+    return find_owner(txn, number, health);
+  });
+  return owner && *owner != FileId{by_others_than.dev, by_others_than.ino};
+}
+
 std::vector<upload::TransferRecord> Store::recent(size_t limit) {
   using Found = std::vector<upload::TransferRecord>;
   auto queued = queue_.records(limit);
@@ -273,6 +298,15 @@ void Store::drop_checkpoint(const std::string& path) {
   count_drop(queue_.drop_checkpoint(path));
 }
 
+void Store::remember_number(const upload::FileIdentity& file, uint64_t number) {
+  count_drop(
+      queue_.add_number({file.dev, file.ino}, {file.btime_s, file.btime_ns, file.type, number}));
+}
+
+void Store::forget_number(const upload::FileIdentity& file, uint64_t number) {
+  count_drop(queue_.drop_number({file.dev, file.ino}, number));
+}
+
 void Store::record(upload::TransferRecord record) {
   const bool good = record.path.size() <= kMaxPathSize && record.state.size() <= kMaxNameSize;
   record.error.resize(std::min(record.error.size(), kMaxPathSize));
@@ -307,7 +341,7 @@ void Store::run() {
 void Store::commit(const Batch& batch) {
   const auto open = database();
   if (!open) {
-    changes_dropped_ += batch.versions.size() + batch.records.size() + batch.checkpoints.size();
+    changes_dropped_ += count_of(batch);
     return;
   }
   Status done = fail(Errc::limit, "memory");
@@ -343,7 +377,7 @@ Status Store::write(Database& database, const Batch& batch) {
 }
 
 void Store::give_up(const Batch& batch, const Error& error) {
-  changes_dropped_ += batch.versions.size() + batch.records.size() + batch.checkpoints.size();
+  changes_dropped_ += count_of(batch);
   if (!std::exchange(warned_, true)) {
     log::warning("the store does not take what is to be remembered: ", error.to_string());
   }

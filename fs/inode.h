@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include <compare>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,26 +15,15 @@
 
 #include "engine/base/mutex.h"
 #include "engine/upload/in_place_writer.h"
+#include "engine/upload/journal.h"
 #include "engine/upload/upload.h"
 #include "engine/wire/message.h"
 
 namespace cpaway::fs {
 
-// Which file on the remote host; the time of birth tells a reused inode number apart, unless that
-// comes within one tick of the clock (4 ms): the type at least, which the kernel will not see
-// change.
-struct RemoteKey {
-  uint64_t dev = 0;
-  uint64_t ino = 0;
-  int64_t btime_s = 0;
-  uint32_t btime_ns = 0;
-  uint32_t type = 0;  // S_IFMT of the mode
-  auto operator<=>(const RemoteKey&) const = default;
-
-  [[nodiscard]] static RemoteKey of(const wire::Attr& attr) {
-    return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds, attr.mode & S_IFMT};
-  }
-};
+[[nodiscard]] inline upload::FileIdentity identity_of(const wire::Attr& attr) {
+  return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds, attr.mode & S_IFMT};
+}
 
 struct OpenFile;
 
@@ -73,7 +61,7 @@ struct Inode {
   explicit Inode(uint64_t node_id, uint64_t ino) : id(node_id), shown_ino(ino) {}
 
   const uint64_t id;         // the kernel's name for it
-  const uint64_t shown_ino;  // st_ino, for as long as the kernel knows the inode
+  const uint64_t shown_ino;  // st_ino; the journal keeps it where the remote inode has another
 
   Mutex mutex;
   wire::Attr attr CPAWAY_GUARDED_BY(mutex);

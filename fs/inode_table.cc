@@ -3,8 +3,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 
+#include "engine/base/bytes.h"
 #include "engine/base/check.h"
+#include "engine/base/random.h"
 
 namespace cpaway::fs {
 namespace {
@@ -16,18 +19,21 @@ uint64_t mix_ino(uint64_t dev, uint64_t ino) {
   return x | (1ULL << 62U);
 }
 
-// Files that are not on the remote host yet: above what filesystems give out.
-uint64_t local_ino(uint64_t id) {
-  return id | (1ULL << 61U);
+// Above what filesystems give out, and not what an earlier mount gave: 60 random bits.
+uint64_t first_fresh() {
+  std::array<unsigned char, sizeof(uint64_t)> bytes{};
+  fill_random(bytes);
+  return load_be<uint64_t>(bytes.data()) >> 4U;
 }
 
 }  // namespace
 
-InodeTable::InodeTable(const wire::Attr& root) : root_dev_(root.dev) {
+InodeTable::InodeTable(const wire::Attr& root, upload::Journal& journal)
+    : journal_(journal), root_dev_(root.dev), next_fresh_(first_fresh()) {
   const MutexLock lock(mutex_);
   Entry& entry = add_locked(root.ino);
   entry.lookups = 1;
-  entry.key = RemoteKey::of(root);
+  entry.key = identity_of(root);
   by_key_[*entry.key] = entry.inode->id;
   root_ = entry.inode;
 }
@@ -100,60 +106,131 @@ std::optional<std::pair<InodePtr, std::string>> InodeTable::name(const Inode& in
   return std::pair(entries_.at(one.first).inode, one.second);
 }
 
-InodePtr InodeTable::intern(const InodePtr& parent, std::string_view name, const wire::Attr& attr) {
-  const RemoteKey key = RemoteKey::of(attr);
-  const MutexLock lock(mutex_);
-  const auto named = by_name_.find(Name(parent->id, name));
+uint64_t InodeTable::remote_ino(const upload::FileIdentity& key) const {
+  return key.dev == root_dev_ ? key.ino : mix_ino(key.dev, key.ino);
+}
+
+uint64_t InodeTable::fresh_ino() {
+  return (next_fresh_++ & ((1ULL << 61U) - 1)) | (1ULL << 61U);
+}
+
+uint64_t InodeTable::known_ino(const upload::FileIdentity& key) {
+  if (const auto number = journal_.find_number(key)) {
+    return *number;
+  }
+  const uint64_t number = remote_ino(key);
+  return journal_.is_taken(number, key) ? fresh_ino() : number;
+}
+
+InodeTable::Entry* InodeTable::find_locked(const Inode& parent, std::string_view name,
+                                           const upload::FileIdentity& key) {
+  const auto named = by_name_.find(Name(parent.id, name));
   if (named != by_name_.end()) {
     Entry& entry = entries_.at(named->second);
     if (entry.key == key) {
-      ++entry.lookups;
-      return entry.inode;
+      return &entry;
     }
-    unlink_locked(parent->id, name);
+    unlink_locked(parent.id, name);
   }
   const auto keyed = by_key_.find(key);
-  if (keyed != by_key_.end()) {
-    Entry& entry = entries_.at(keyed->second);
-    ++entry.lookups;
-    if (entry.inode->id != kRootId) {
-      link_locked(entry, parent->id, name);
-    }
-    return entry.inode;
+  if (keyed == by_key_.end()) {
+    return nullptr;
   }
-  Entry& entry = add_locked(attr.dev == root_dev_ ? attr.ino : mix_ino(attr.dev, attr.ino));
-  entry.lookups = 1;
-  entry.key = key;
-  by_key_[key] = entry.inode->id;
-  link_locked(entry, parent->id, name);
-  return entry.inode;
+  Entry& entry = entries_.at(keyed->second);
+  if (entry.inode->id != kRootId) {
+    link_locked(entry, parent.id, name);
+  }
+  return &entry;
+}
+
+InodePtr InodeTable::intern(const InodePtr& parent, std::string_view name, const wire::Attr& attr) {
+  const upload::FileIdentity key = identity_of(attr);
+  {
+    const MutexLock lock(mutex_);
+    if (Entry* entry = find_locked(*parent, name, key)) {
+      ++entry->lookups;
+      return entry->inode;
+    }
+  }
+  uint64_t number = known_ino(key);
+  InodePtr inode;
+  {
+    const MutexLock lock(mutex_);
+    if (Entry* entry = find_locked(*parent, name, key)) {
+      ++entry->lookups;
+      return entry->inode;
+    }
+    if (by_shown_.contains(number)) {
+      number = fresh_ino();
+    }
+    Entry& entry = add_locked(number);
+    entry.lookups = 1;
+    entry.key = key;
+    by_key_[key] = entry.inode->id;
+    link_locked(entry, parent->id, name);
+    inode = entry.inode;
+  }
+  if (number != remote_ino(key)) {
+    journal_.remember_number(key, number);
+  }
+  return inode;
+}
+
+uint64_t InodeTable::shown_ino(const wire::Attr& attr) {
+  const upload::FileIdentity key = identity_of(attr);
+  {
+    const MutexLock lock(mutex_);
+    const auto keyed = by_key_.find(key);
+    if (keyed != by_key_.end()) {
+      return entries_.at(keyed->second).inode->shown_ino;
+    }
+  }
+  const uint64_t number = known_ino(key);
+  bool taken = false;
+  {
+    const MutexLock lock(mutex_);
+    taken = by_shown_.contains(number);
+  }
+  if (!taken && number == remote_ino(key)) {
+    return number;
+  }
+  const uint64_t shown = taken ? fresh_ino() : number;
+  journal_.remember_number(key, shown);
+  return shown;
 }
 
 InodePtr InodeTable::create(const InodePtr& parent, std::string_view name) {
   const MutexLock lock(mutex_);
   unlink_locked(parent->id, name);
-  Entry& entry = add_locked(local_ino(next_id_));
+  Entry& entry = add_locked(fresh_ino());
   entry.lookups = 1;
   link_locked(entry, parent->id, name);
   return entry.inode;
 }
 
-void InodeTable::set_key(const InodePtr& inode, std::optional<RemoteKey> key) {
-  const MutexLock lock(mutex_);
-  const auto found = entries_.find(inode->id);
-  if (found == entries_.end()) {
-    return;
-  }
-  Entry& entry = found->second;
-  if (entry.key) {
-    const auto old = by_key_.find(*entry.key);
-    if (old != by_key_.end() && old->second == inode->id) {
-      by_key_.erase(old);
+void InodeTable::set_key(const InodePtr& inode, std::optional<upload::FileIdentity> key) {
+  std::optional<upload::FileIdentity> before;
+  {
+    const MutexLock lock(mutex_);
+    const auto found = entries_.find(inode->id);
+    if (found == entries_.end()) {
+      return;
+    }
+    before = std::exchange(found->second.key, key);
+    if (before) {
+      const auto old = by_key_.find(*before);
+      if (old != by_key_.end() && old->second == inode->id) {
+        by_key_.erase(old);
+      }
+    }
+    if (key) {
+      by_key_[*key] = inode->id;
     }
   }
-  entry.key = key;
-  if (key) {
-    by_key_[*key] = inode->id;
+  if (key && remote_ino(*key) != inode->shown_ino) {
+    journal_.remember_number(*key, inode->shown_ino);
+  } else if (before && remote_ino(*before) != inode->shown_ino) {
+    journal_.forget_number(*before, inode->shown_ino);
   }
 }
 
@@ -238,6 +315,7 @@ InodeTable::Entry& InodeTable::add_locked(uint64_t shown_ino) {
   const uint64_t id = next_id_++;
   Entry& entry = entries_[id];
   entry.inode = std::make_shared<Inode>(id, shown_ino);
+  by_shown_.emplace(shown_ino, id);
   return entry;
 }
 
@@ -272,6 +350,10 @@ void InodeTable::drop_unused_locked(uint64_t id) {
   }
   Entry entry = std::move(found->second);
   entries_.erase(found);
+  const auto shown = by_shown_.find(entry.inode->shown_ino);
+  if (shown != by_shown_.end() && shown->second == id) {
+    by_shown_.erase(shown);
+  }
   if (entry.key) {
     const auto keyed = by_key_.find(*entry.key);
     if (keyed != by_key_.end() && keyed->second == id) {

@@ -1,10 +1,17 @@
 // Inodes by the kernel's node id, by remote file, and by name; and the tree of names, from which
 // the paths that go to the agent are built.
 //
+// Programs see the inode numbers of the remote host, with three exceptions: a file that was created
+// here has had a number before it was there, one that was replaced keeps that of its old version,
+// and what got a number there that is shown of another file must have one of its own. Those the
+// journal remembers, so that they are the same when the kernel has forgotten the inode, and in the
+// next mount.
+//
 // An entry lives while the kernel counts lookups of it or a child's name refers to it. Thread-safe;
-// its lock is a leaf: nothing is called while it is held.
+// its lock is a leaf: nothing is called while it is held, the journal neither.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,7 +29,8 @@ class InodeTable {
  public:
   static constexpr uint64_t kRootId = 1;  // FUSE_ROOT_ID
 
-  explicit InodeTable(const wire::Attr& root);
+  // `journal` outlives it.
+  InodeTable(const wire::Attr& root, upload::Journal& journal);
 
   [[nodiscard]] InodePtr root() const { return root_; }
   // Null for an id that the kernel should not know (it does not happen; callers answer ESTALE).
@@ -49,7 +57,10 @@ class InodeTable {
       CPAWAY_EXCLUDES(mutex_);
   // Now this is the remote file behind the inode (commit); nothing when that has gone, so that what
   // gets its number next is another inode.
-  void set_key(const InodePtr& inode, std::optional<RemoteKey> key) CPAWAY_EXCLUDES(mutex_);
+  void set_key(const InodePtr& inode, std::optional<upload::FileIdentity> key)
+      CPAWAY_EXCLUDES(mutex_);
+  // The number of what the agent has listed, and the kernel may not know.
+  [[nodiscard]] uint64_t shown_ino(const wire::Attr& attr) CPAWAY_EXCLUDES(mutex_);
   void add_lookup(const InodePtr& inode) CPAWAY_EXCLUDES(mutex_);
   void forget(uint64_t id, uint64_t count) CPAWAY_EXCLUDES(mutex_);
 
@@ -69,22 +80,32 @@ class InodeTable {
     uint64_t lookups = 0;
     uint64_t children = 0;  // names below it
     std::vector<Name> names;
-    std::optional<RemoteKey> key;
+    std::optional<upload::FileIdentity> key;
   };
 
+  [[nodiscard]] uint64_t remote_ino(const upload::FileIdentity& key) const;
+  // One that no other file has.
+  [[nodiscard]] uint64_t fresh_ino();
+  // What the journal knows of a file that is not in the table, or its remote number.
+  [[nodiscard]] uint64_t known_ino(const upload::FileIdentity& key);
+  [[nodiscard]] Entry* find_locked(const Inode& parent, std::string_view name,
+                                   const upload::FileIdentity& key) CPAWAY_REQUIRES(mutex_);
   Entry& add_locked(uint64_t shown_ino) CPAWAY_REQUIRES(mutex_);
   void link_locked(Entry& entry, uint64_t parent_id, std::string_view name) CPAWAY_REQUIRES(mutex_);
   void unlink_locked(uint64_t parent_id, std::string_view name) CPAWAY_REQUIRES(mutex_);
   void drop_unused_locked(uint64_t id) CPAWAY_REQUIRES(mutex_);
   [[nodiscard]] std::optional<std::string> path_locked(uint64_t id) const CPAWAY_REQUIRES(mutex_);
 
+  upload::Journal& journal_;
   const uint64_t root_dev_;
+  std::atomic<uint64_t> next_fresh_;
   InodePtr root_;  // constant
   mutable Mutex mutex_;
   uint64_t next_id_ CPAWAY_GUARDED_BY(mutex_) = kRootId;
   std::unordered_map<uint64_t, Entry> entries_ CPAWAY_GUARDED_BY(mutex_);
-  std::map<RemoteKey, uint64_t> by_key_ CPAWAY_GUARDED_BY(mutex_);
+  std::map<upload::FileIdentity, uint64_t> by_key_ CPAWAY_GUARDED_BY(mutex_);
   std::map<Name, uint64_t, std::less<>> by_name_ CPAWAY_GUARDED_BY(mutex_);
+  std::unordered_map<uint64_t, uint64_t> by_shown_ CPAWAY_GUARDED_BY(mutex_);  // numbers to ids
 };
 
 }  // namespace cpaway::fs

@@ -17,7 +17,7 @@ Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& jour
       journal_(journal),
       notifier_(notifier),
       map_(options, hello.uid, hello.gid, getuid(), getgid()),
-      inodes_(hello.root),
+      inodes_(hello.root, journal),
       transfers_(journal),
       window_(options.window_size / kBufferOverhead * (kBufferOverhead - 1)),
       pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); },

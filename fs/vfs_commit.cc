@@ -288,7 +288,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
                         const StatusDone& done) {
   ++finishing_;
   if (answer) {
-    inodes_.set_key(inode, RemoteKey::of(answer->attr));
+    inodes_.set_key(inode, identity_of(answer->attr));
   }
   std::vector<Job> waiting;
   Staged staged;

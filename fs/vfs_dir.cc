@@ -201,7 +201,6 @@ void Vfs::fill_page(Page& page, const DirStream& stream, uint64_t offset, bool p
     const std::span<char> room = std::span(page.bytes).subspan(page.used);
     fuse_entry_param param{};
     param.attr.st_mode = entry.attr.mode;
-    param.attr.st_ino = entry.attr.ino;
     const char* name = entry.name.c_str();
     const size_t needed = plus ? fuse_add_direntry_plus(kNoRequest, nullptr, 0, name, nullptr, 0)
                                : fuse_add_direntry(kNoRequest, nullptr, 0, name, nullptr, 0);
@@ -209,11 +208,16 @@ void Vfs::fill_page(Page& page, const DirStream& stream, uint64_t offset, bool p
       return;
     }
     const auto next = static_cast<off_t>(i + 1);
+    wire::Attr shown;
+    const InodePtr inode = plus && i >= 2 ? intern_listed(stream, i, shown) : nullptr;
+    if (!inode) {
+      const bool is_remote = i >= 2 && entry.attr.nlink > 0;
+      param.attr.st_ino = is_remote ? inodes_.shown_ino(entry.attr) : entry.attr.ino;
+    }
     if (!plus) {
       fuse_add_direntry(kNoRequest, room.data(), room.size(), name, &param.attr, next);
     } else {
-      wire::Attr shown;
-      if (const InodePtr inode = i < 2 ? nullptr : intern_listed(stream, i, shown)) {
+      if (inode) {
         param = entry_of(*inode, shown);
         page.counted.push_back(inode->id);
       }

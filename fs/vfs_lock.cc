@@ -104,7 +104,7 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
 void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr,
                        const StatusDone& done) {
   if (attr) {
-    inodes_.set_key(inode, RemoteKey::of(*attr));
+    inodes_.set_key(inode, identity_of(*attr));
   }
   std::optional<Staged> staged;
   std::vector<Job> waiting;

@@ -71,6 +71,17 @@ struct TransferRecord {
   std::optional<hash::Sha256Value> sha256;
 };
 
+// A remote file; the time of birth tells a reused inode number apart, unless that comes within one
+// tick of the clock (4 ms): the type at least, which the kernel will not see change.
+struct FileIdentity {
+  uint64_t dev = 0;
+  uint64_t ino = 0;
+  int64_t btime_s = 0;
+  uint32_t btime_ns = 0;
+  uint32_t type = 0;  // S_IFMT of the mode
+  auto operator<=>(const FileIdentity&) const = default;
+};
+
 class Journal {
  public:
   virtual ~Journal() = default;
@@ -95,6 +106,14 @@ class Journal {
   // Adds a block; nothing where there is no checkpoint for the target.
   virtual void acknowledge(const std::string& path, const AcknowledgedBlock& block) = 0;
   virtual void drop_checkpoint(const std::string& path) = 0;
+
+  // ---- inode numbers: what programs here know a file by whose remote inode has another one
+  [[nodiscard]] virtual std::optional<uint64_t> find_number(const FileIdentity& file) = 0;
+  // Whether it was remembered of another file than this.
+  [[nodiscard]] virtual bool is_taken(uint64_t number, const FileIdentity& by_others_than) = 0;
+  // A number is of one file: an older one loses it.
+  virtual void remember_number(const FileIdentity& file, uint64_t number) = 0;
+  virtual void forget_number(const FileIdentity& file, uint64_t number) = 0;
 
   // ---- history
   virtual void record(TransferRecord record) = 0;

@@ -1,6 +1,7 @@
 #include "cache/schema.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "tests/cache/known_files.h"
 
@@ -193,6 +194,18 @@ TEST(Schema, NumbersAndVersionsComeBack) {
   EXPECT_EQ(decode_number(encode_number(12345)), 12345U);
   EXPECT_EQ(decode_schema(encode_schema(kSchemaVersion)), kSchemaVersion);
   EXPECT_FALSE(decode_schema(Bytes(8)));
+}
+
+TEST(Schema, InodeNumbers) {
+  const NumberEntry entry{-5, 999'999'999, S_IFSOCK, UINT64_MAX};
+  Bytes value = encode_inode_number(entry);
+  const auto decoded = decode_inode_number(value);
+  ASSERT_TRUE(decoded);
+  EXPECT_TRUE(decoded->is_of({1, 2, -5, 999'999'999, S_IFSOCK}));
+  EXPECT_EQ(decoded->number, UINT64_MAX);
+  value.back() ^= 1U;
+  EXPECT_FALSE(decode_inode_number(value));
+  EXPECT_FALSE(decode_inode_number({}));
 }
 
 }  // namespace

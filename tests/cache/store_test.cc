@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <filesystem>
@@ -358,6 +359,60 @@ TEST(StoreOpen, TinyDiskIsAnErrorAndNoSignal) {
     _exit(Store::open(options) ? 4 : 0);
   });
   EXPECT_EQ(status, 0);
+}
+
+// ---- inode numbers
+
+upload::FileIdentity file_of(uint64_t ino, int64_t btime_s = 1000) {
+  return {1, ino, btime_s, 5, S_IFREG};
+}
+
+TEST_F(StoreTest, KeepsInodeNumbers) {
+  store_->remember_number(file_of(7), 99);
+  look_thrice([this] {
+    EXPECT_EQ(store_->find_number(file_of(7)), 99U);
+    EXPECT_FALSE(store_->find_number(file_of(7, 1001)));
+    EXPECT_FALSE(store_->find_number({1, 7, 1000, 5, S_IFDIR}));
+    EXPECT_TRUE(store_->is_taken(99, file_of(99)));
+    EXPECT_FALSE(store_->is_taken(99, file_of(7)));
+    EXPECT_FALSE(store_->is_taken(7, file_of(7)));
+  });
+  store_->forget_number(file_of(7), 99);
+  look_thrice([this] {
+    EXPECT_FALSE(store_->find_number(file_of(7)));
+    EXPECT_FALSE(store_->is_taken(99, file_of(99)));
+  });
+}
+
+// As with a file that is replaced again and again: in either order of their keys.
+TEST_F(StoreTest, AnInodeNumberIsOfOneFile) {
+  for (const bool committed_between : {false, true}) {
+    for (const auto& [before, after] : {std::pair(7, 8), std::pair(8, 7)}) {
+      store_->remember_number(file_of(before), 99);
+      if (committed_between) {
+        store_->flush();
+      }
+      store_->remember_number(file_of(after), 99);
+      store_->forget_number(file_of(before), 99);
+      look_thrice([this, before = before, after = after] {
+        EXPECT_FALSE(store_->find_number(file_of(before)));
+        EXPECT_EQ(store_->find_number(file_of(after)), 99U);
+        EXPECT_TRUE(store_->is_taken(99, file_of(before)));
+      });
+      store_->forget_number(file_of(after), 99);
+    }
+  }
+}
+
+TEST_F(StoreTest, ANewInodeNumberReplacesThatOfTheSameFile) {
+  store_->remember_number(file_of(7), 98);
+  store_->flush();
+  store_->remember_number(file_of(7, 2000), 99);
+  store_->flush();
+  look_thrice([this] {
+    EXPECT_EQ(store_->find_number(file_of(7, 2000)), 99U);
+    EXPECT_FALSE(store_->is_taken(98, file_of(98)));
+  });
 }
 
 }  // namespace
