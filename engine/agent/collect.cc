@@ -29,7 +29,10 @@ class Collector {
  public:
   Collector(const wire::Collect& request, dev_t device)
       : recursive_(request.recursive), device_(device) {
-    const auto now = static_cast<uint64_t>(::time(nullptr));
+    // Not time(2), which is late by up to a tick: what was changed just now would be of the future.
+    timespec time{};
+    ::clock_gettime(CLOCK_REALTIME, &time);
+    const auto now = static_cast<uint64_t>(time.tv_sec);
     newest_ = static_cast<time_t>(now - std::min(now, request.older_than));
   }
 
