@@ -55,6 +55,9 @@ struct Staged {
   bool abandoned = false;  // its program was killed: given up at the last close
   // The handle that this program had: whoever has it too, and only closes it, does not commit.
   const OpenFile* abandoned_by = nullptr;
+
+  // A file at the agent that hands down its attributes.
+  [[nodiscard]] bool has_old_version() const { return !is_new && !replaces; }
 };
 
 struct Inode {

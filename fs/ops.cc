@@ -177,6 +177,14 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t /*ino_in*/, off_t offset_in,
   });
 }
 
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void* /*arg*/,
+              fuse_file_info* /*file*/, unsigned /*flags*/, const void* in, size_t in_size,
+              size_t out_size) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.ioctl(reply, ino, command, {static_cast<const uint8_t*>(in), in_size}, out_size);
+  });
+}
+
 void op_opendir(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
   serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.opendir(reply, ino, *file); });
 }
@@ -297,6 +305,7 @@ const fuse_lowlevel_ops& fuse_ops() {
     out.lseek = op_lseek;
     out.fallocate = op_fallocate;
     out.copy_file_range = op_copy_file_range;
+    out.ioctl = op_ioctl;
     out.opendir = op_opendir;
     out.readdir = op_readdir;
     out.readdirplus = op_readdirplus;

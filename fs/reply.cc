@@ -167,6 +167,12 @@ void Reply::lseek(uint64_t offset) const {
   }
 }
 
+void Reply::ioctl(ByteSpan out) const {
+  if (fuse_req_t req = state_->claim()) {
+    unless_taken(fuse_reply_ioctl(req, 0, out.data(), out.size()), "ioctl");
+  }
+}
+
 bool Reply::data(ByteSpan bytes) const {
   fuse_req_t req = state_->claim();
   return req != nullptr &&

@@ -40,6 +40,7 @@ class Reply {
   void readlink(const std::string& text) const;
   void written(size_t size) const;
   void lseek(uint64_t offset) const;
+  void ioctl(ByteSpan out) const;
   // False where the kernel did not take them.
   bool data(ByteSpan bytes) const;
   void statfs(const struct statvfs& stat) const;

@@ -124,6 +124,8 @@ class Vfs {
 
   void getxattr(const Reply& reply, uint64_t id, std::string_view name, size_t size);
   void listxattr(const Reply& reply, uint64_t id, size_t size);
+  // FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR; ENOTTY for all others.
+  void ioctl(const Reply& reply, uint64_t id, uint32_t command, ByteSpan in, size_t out_size);
   void setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteSpan value, int flags);
   void removexattr(const Reply& reply, uint64_t id, std::string_view name);
 
@@ -259,6 +261,8 @@ class Vfs {
   void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
                     const std::string& name, const InheritedAcl& inherited,
                     const fuse_file_info& file);
+  void reply_created(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                     const std::shared_ptr<OpenFile>& file, const fuse_file_info& info);
   using AclDone = std::function<void(Result<std::optional<Bytes>>)>;
   void with_default_acl(const InodePtr& directory, const wire::Attr& attr, AclDone done);
   [[nodiscard]] std::optional<wire::Open> open_request(const InodePtr& inode, uint32_t flags);
@@ -322,7 +326,7 @@ class Vfs {
   // ---- locks (vfs_lock.cc)
   using OpenFilePtr = std::shared_ptr<OpenFile>;
   // Brings a staged file to where others can see its locks, then calls `done`.
-  void settle_for_lock(const InodePtr& inode, StatusDone done);
+  void settle_staged(const InodePtr& inode, StatusDone done);
   void settle_untouched(const InodePtr& inode, bool is_new, StatusDone done);
   void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, const StatusDone& done);
   [[nodiscard]] Result<LockOwnerPtr> lock_owner(const OpenFilePtr& file,
@@ -364,6 +368,10 @@ class Vfs {
       CPAWAY_REQUIRES(stream.mutex);
   void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)
       CPAWAY_REQUIRES(stream.mutex);
+
+  // ---- inode flags (vfs_flags.cc)
+  void get_flags(const Reply& reply, const InodePtr& inode, bool extended);
+  void set_flags(const Reply& reply, const InodePtr& inode, uint32_t flags);
 
   // ---- xattrs (vfs_xattr.cc)
   // The file has no such attribute, by what is known of it.

@@ -513,6 +513,8 @@ void Vfs::access(const Reply& reply, uint64_t id, int mask) {
       reply.error(attr.error());
     } else if ((mask & W_OK) != 0 && (attr->access & wire::kReadOnlyFilesystem) != 0) {
       reply.error(EROFS);
+    } else if ((mask & W_OK) != 0 && (attr->access & wire::kImmutable) != 0) {
+      reply.error(EPERM);
     } else {
       const auto wanted = static_cast<unsigned>(mask) & 7U;
       reply.error((attr->access & wanted) == wanted ? 0 : EACCES);

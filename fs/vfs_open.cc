@@ -37,7 +37,27 @@ int access_error(const wire::Attr& attr, uint8_t wanted) {
   if ((wanted & wire::kMayWrite) != 0 && (attr.access & wire::kReadOnlyFilesystem) != 0) {
     return EROFS;
   }
+  if ((wanted & wire::kMayWrite) != 0 && (attr.access & wire::kImmutable) != 0) {
+    return EPERM;
+  }
   return (attr.access & wanted) == wanted ? 0 : EACCES;
+}
+
+// The same for opening it.
+int open_error(const wire::Attr& attr, int flags) {
+  const int error = access_error(attr, wanted_access(flags));
+  const bool writes_over =
+      (flags & O_TRUNC) != 0 || (opens_for_writing(flags) && (flags & O_APPEND) == 0);
+  if (error == 0 && writes_over && (attr.access & wire::kAppendOnly) != 0) {
+    return EPERM;
+  }
+  return error;
+}
+
+// A new version is renamed over the old one there, or a part that was given up removed.
+bool may_stage_in(const wire::Attr& parent) {
+  return access_error(parent, wire::kMayWrite | wire::kMayExecute) == 0 &&
+         (parent.access & wire::kAppendOnly) == 0;
 }
 
 bool same_content(const wire::Attr& a, const wire::Attr& b) {
@@ -157,7 +177,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   int error = 0;
   {
     const MutexLock lock(inode->mutex);
-    error = access_error(inode->attr, wanted_access(info.flags));
+    error = open_error(inode->attr, info.flags);
     if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
       was_abandoned = inode->staged->abandoned;
@@ -190,7 +210,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                      const fuse_file_info& file) {
   const bool writes = opens_for_writing(file.flags);
-  if (const int error = access_error(attr, wanted_access(file.flags)); error != 0) {
+  if (const int error = open_error(attr, file.flags); error != 0) {
     reply.error(error);
     return;
   }
@@ -229,8 +249,8 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   // Its extended attributes are handed down; those of the user can be read by who may read the
   // file.
   const bool readable = (attr.access & (wire::kMayRead | wire::kNoXattrs)) != 0;
-  const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable &&
-                           access_error(parent, wire::kMayWrite | wire::kMayExecute) == 0;
+  const bool replaceable =
+      S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable && may_stage_in(parent);
   const auto path = replaceable ? inodes_.path(*inode) : std::nullopt;
   if (!path) {
     open_writing(reply, inode, attr, info, true);
@@ -446,6 +466,8 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   wire::Attr attr;
   attr.mode = S_IFREG | (inherited.mode & 07777U);
   attr.nlink = 1;
+  // Where no part may be removed again, the file is made at once.
+  const bool in_place = (parent_attr.access & wire::kAppendOnly) != 0;
   const bool parents_group = (parent_attr.mode & S_ISGID) != 0;
   const auto owner = owner_of_new(reply);
   attr.uid = owner ? owner->uid : map_.remote_uid();
@@ -455,7 +477,8 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
-    stage(*inode, std::move(upload), !replaced, (info.flags & O_EXCL) != 0 && !replaced);
+    stage(*inode, std::move(upload), !replaced,
+          (info.flags & O_EXCL) != 0 && !replaced && !in_place);
     inode->staged->replaces = replaced.has_value();
     inode->staged->placement.fresh = replaced.has_value();
     if (inherited.access) {
@@ -470,6 +493,24 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   const auto file = add_open_file(inode, true);
   file->touched = true;
   file->is_copy = is_copying(reply.caller());
+  if (!in_place) {
+    reply_created(reply, inode, attr, file, info);
+    return;
+  }
+  settle_staged(inode, [this, reply, inode, attr, file, info](const Status& status) {
+    if (status) {
+      reply_created(reply, inode, attr, file, info);
+    } else {
+      reply.error(status.error());
+      abandon(inode);
+      close_file(file);
+      inodes_.forget(inode->id, 1);
+    }
+  });
+}
+
+void Vfs::reply_created(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
+                        const std::shared_ptr<OpenFile>& file, const fuse_file_info& info) {
   fuse_file_info out = info;
   out.fh = files_.add(file);
   if (!reply.create(entry_of(*inode, attr), out)) {

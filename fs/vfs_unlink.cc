@@ -84,11 +84,13 @@ void Vfs::unlink_known(const Reply& reply, const InodePtr& parent, const InodePt
 // True for a file whose unlink the agent would carry out without an error.
 bool Vfs::may_delay(const wire::Attr& parent, const wire::Attr& attr) const {
   constexpr uint8_t kNeeded = wire::kMayWrite | wire::kMayExecute;
+  constexpr uint8_t kForbidding = wire::kImmutable | wire::kAppendOnly;
   const uint32_t user = map_.remote_uid();
   const bool sticky =
       (parent.mode & S_ISVTX) != 0 && user != 0 && user != parent.uid && user != attr.uid;
   return S_ISREG(attr.mode) && attr.nlink == 1 && (parent.access & kNeeded) == kNeeded &&
-         (parent.access & wire::kReadOnlyFilesystem) == 0 && !sticky;
+         (parent.access & wire::kReadOnlyFilesystem) == 0 &&
+         ((parent.access | attr.access) & kForbidding) == 0 && !sticky;
 }
 
 void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,

@@ -34,11 +34,6 @@ int judge_xattr(std::string_view name, uint8_t access, uint8_t wanted, bool as_r
   return name.starts_with("user.") ? 0 : EOPNOTSUPP;
 }
 
-// True where no file at the agent hands down xattrs to it.
-bool has_no_old_version(const Staged& staged) {
-  return staged.is_new || staged.replaces;
-}
-
 // The old version has it, perhaps, but not the new one.
 bool is_dropped(const Staged& staged, std::string_view name) {
   const auto& dropped = staged.placement.dropped;
@@ -199,7 +194,7 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
           kept = xattr.value;
         }
       }
-      none = !kept && (has_no_old_version(*inode->staged) || is_dropped(*inode->staged, name));
+      none = !kept && (!inode->staged->has_old_version() || is_dropped(*inode->staged, name));
       mode = inode->staged->placement.attr.mode;
     }
     none = none || (!kept && name == kCapability && (inode->staged || inode->writer)) ||
@@ -246,7 +241,7 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
     is_new = surely_lacks(*inode, kCapability);
     if (inode->staged) {
       dropped = inode->staged->placement.dropped;
-      is_new = has_no_old_version(*inode->staged);
+      is_new = !inode->staged->has_old_version();
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
         names.insert(names.end(), xattr.name.begin(), xattr.name.end());
         names.push_back(0);
@@ -309,7 +304,7 @@ void Vfs::setxattr_staged(const Reply& reply, const InodePtr& inode, const wire:
   bool has_old = false;
   {
     const MutexLock lock(inode->mutex);
-    has_old = inode->staged && !has_no_old_version(*inode->staged) &&
+    has_old = inode->staged && inode->staged->has_old_version() &&
               !is_dropped(*inode->staged, xattr.name);
   }
   has_old = has_old && (flags != 0 || !is_mode(xattr));  // cp -p sets one of each file
@@ -392,7 +387,7 @@ void Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr) {
     placement.attr.mode = inode.attr.mode & 07777U;
   }
   // One that says no more than the mode is none, unless it takes the old version's away.
-  if (!permissions || !is_minimal(xattr.value) || !has_no_old_version(*inode.staged)) {
+  if (!permissions || !is_minimal(xattr.value) || inode.staged->has_old_version()) {
     placement.xattrs.push_back(xattr);
   }
 }
@@ -443,7 +438,7 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
       auto& xattrs = inode->staged->placement.xattrs;
       removed |=
           std::erase_if(xattrs, [&](const wire::Xattr& one) { return one.name == name; }) > 0;
-      asks_old = !has_no_old_version(*inode->staged) && !is_dropped(*inode->staged, name);
+      asks_old = inode->staged->has_old_version() && !is_dropped(*inode->staged, name);
       inode->staged->changed = true;
       inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
     }

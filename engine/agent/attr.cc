@@ -38,6 +38,8 @@ wire::Attr attr_of(const struct statx& st) {
   attr.atime = time_of(st.stx_atime);
   attr.mtime = time_of(st.stx_mtime);
   attr.ctime = time_of(st.stx_ctime);
+  attr.access |= (st.stx_attributes & STATX_ATTR_IMMUTABLE) != 0 ? wire::kImmutable : uint8_t{0};
+  attr.access |= (st.stx_attributes & STATX_ATTR_APPEND) != 0 ? wire::kAppendOnly : uint8_t{0};
   return attr;
 }
 
@@ -125,7 +127,7 @@ Result<wire::Attr> read_attr(const Location& at) {
     return fail_os(errno, at.name);
   }
   wire::Attr attr = attr_of(st);
-  attr.access = access_of(at, attr.mode);
+  attr.access |= access_of(at, attr.mode);
   attr.access |= has_no_xattrs(at) ? wire::kNoXattrs : uint8_t{0};
   return attr;
 }

@@ -124,6 +124,8 @@ constexpr Route kRoutes[] = {
     route<&on_listxattr>(Op::listxattr, kLooks, kHandle, kReader),
     route<&on_setxattr>(Op::setxattr, kWrites, kHandle, kReader),
     route<&on_removexattr>(Op::removexattr, kWrites, kHandle, kReader),
+    route<&on_getflags>(Op::getflags, kLooks, kHandle, kReader),
+    route<&on_setflags>(Op::setflags, kWrites, kHandle, kReader),
     route<&on_compare>(Op::compare, kReadsContent, kHandle, kPool),
     route<&on_seek>(Op::seek, kReadsContent, kHandle, kPool),
     route<&on_allocate>(Op::allocate, kWrites, kHandle, kPool),

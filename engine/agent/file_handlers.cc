@@ -52,13 +52,23 @@ int system_flags(uint32_t flags) {
   return out;
 }
 
+// Opens by open_with(flags). A file that is append-only lets itself be written in no other way.
+template <class OpenWith>
+Result<UniqueFd> open_for(const wire::Open& request, int flags, OpenWith open_with) {
+  auto fd = open_with(flags);
+  const bool keeps_content =
+      (request.flags & wire::kOpenWrite) != 0 && (request.flags & wire::kOpenTruncate) == 0;
+  return fd || fd.error().os_errno != EPERM || !keeps_content ? std::move(fd)
+                                                              : open_with(flags | O_APPEND);
+}
+
 Status open_into(Handle& handle, const Location& at, const wire::Open& request) {
   const int flags = system_flags(request.flags);
   // What is read back is no access to the file; who does not own it may not ask for that.
   const int quiet = (request.flags & wire::kOpenWrite) != 0 ? O_NOATIME : 0;
   auto fd = open_at(at, flags | quiet, request.mode);
   if (!fd && quiet != 0 && fd.error().os_errno == EPERM) {
-    fd = open_at(at, flags, request.mode);
+    fd = open_for(request, flags, [&](int with) { return open_at(at, with, request.mode); });
   }
   if (!fd && fd.error().os_errno == EACCES && (request.flags & wire::kOpenWrite) != 0 &&
       (request.flags & wire::kOpenRead) == 0) {
@@ -78,8 +88,11 @@ Status reopen_into(Context& context, Handle& handle, const wire::Open& request) 
   CPAWAY_ASSIGN(const UniqueFd copy, source->duplicate());
   const int flags = system_flags(request.flags) & ~(O_CREAT | O_EXCL);
   const std::string path = concat("/proc/self/fd/", copy.get());
-  handle.fd.reset(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  return handle.fd ? Status{} : Status(fail_os(errno, "open anew"));
+  CPAWAY_ASSIGN(handle.fd, open_for(request, flags, [&path](int with) -> Result<UniqueFd> {
+                  UniqueFd fd(::open(path.c_str(), with | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+                  return fd ? Result<UniqueFd>(std::move(fd)) : fail_os(errno, "open anew");
+                }));
+  return {};
 }
 
 Result<wire::Attr> open_handle(Context& context, const wire::Open& request, Handle& handle) {

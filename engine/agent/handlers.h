@@ -86,6 +86,10 @@ Result<wire::ListXattr::Answer> on_listxattr(Context& context, const wire::ListX
 Status on_setxattr(Context& context, const wire::SetXattr& request);
 Status on_removexattr(Context& context, const wire::RemoveXattr& request);
 
+// ---- flag_handlers.cc: inode flags
+Result<wire::GetFlags::Answer> on_getflags(Context& context, const wire::GetFlags& request);
+Status on_setflags(Context& context, const wire::SetFlags& request);
+
 // What a target names: its handle's descriptor, which stays open as long as the location lives, or
 // its path.
 [[nodiscard]] Result<Location> locate_target(Context& context, const wire::Target& target);

@@ -46,6 +46,9 @@ inline constexpr uint8_t kMayExecute = 1;
 inline constexpr uint8_t kReadOnlyFilesystem = 8;
 // And that its filesystem lists no extended attributes of it, as far as that user may see them.
 inline constexpr uint8_t kNoXattrs = 16;
+// What chattr(1) has forbidden everybody.
+inline constexpr uint8_t kImmutable = 32;
+inline constexpr uint8_t kAppendOnly = 64;
 
 struct Attr {
   using Self = Attr;
@@ -692,6 +695,35 @@ struct RemoveXattr {
   Target target;
   std::string name;
   CPAWAY_FIELDS(target, name);
+  using Answer = Empty;
+};
+
+// Inode flags as FS_IOC_GETFLAGS has them (ioctl_iflags(2)), of a regular file or directory, and
+// the rest of FS_IOC_FSGETXATTR (ioctl_xfs_fsgetxattr(2)), sizes in bytes; ENOTTY where its
+// filesystem has none.
+struct GetFlags {
+  using Self = GetFlags;
+  static constexpr Op kOp = Op::getflags;
+  Target target;
+  CPAWAY_FIELDS(target);
+  struct Answer {
+    using Self = Answer;
+    uint32_t flags = 0;
+    uint32_t xflags = 0;
+    uint32_t extent_size = 0;
+    uint32_t extents = 0;
+    uint32_t project = 0;
+    uint32_t cow_extent_size = 0;
+    CPAWAY_FIELDS(flags, xflags, extent_size, extents, project, cow_extent_size);
+  };
+};
+
+struct SetFlags {
+  using Self = SetFlags;
+  static constexpr Op kOp = Op::setflags;
+  Target target;
+  uint32_t flags = 0;
+  CPAWAY_FIELDS(target, flags);
   using Answer = Empty;
 };
 

@@ -60,6 +60,8 @@ constexpr Names make_names() {
   set(Op::allocate, "allocate");
   set(Op::copy, "copy");
   set(Op::append, "append");
+  set(Op::getflags, "getflags");
+  set(Op::setflags, "setflags");
   set(Op::open_lock, "open_lock");
   set(Op::lock, "lock");
   set(Op::test_lock, "test_lock");

@@ -57,6 +57,8 @@ enum class Op : uint8_t {
   allocate = 0x3b,
   copy = 0x3c,
   append = 0x3d,
+  getflags = 0x3e,
+  setflags = 0x3f,
 
   open_lock = 0x40,
   lock = 0x41,

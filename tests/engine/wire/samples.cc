@@ -331,6 +331,10 @@ void add_xattrs(Collector& out) {
   out.answer(Op::setxattr, Empty{});
   out.request(RemoveXattr{by_path, "user.a"});
   out.answer(Op::removexattr, Empty{});
+  out.request(GetFlags{by_path});
+  out.answer(Op::getflags, GetFlags::Answer{0x80010, 8, 4096, 3, 7, 0});
+  out.request(SetFlags{by_path, 0x80010});
+  out.answer(Op::setflags, Empty{});
 }
 
 }  // namespace
