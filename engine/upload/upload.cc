@@ -280,6 +280,7 @@ void Upload::send_block() {
   } else {
     context_.window.remove_holder(this);
   }
+  block->settle();
   hash_block(offset, block->bytes);
   auto delta = make_delta(block->bytes);
   keep_chunks(offset, block->bytes);

@@ -13,6 +13,7 @@ namespace {
 constexpr size_t kLeastSpare = 1UL << 20U;
 constexpr size_t kLargestSpare = 2UL << 20U;
 constexpr size_t kMaxSpare = 3;
+constexpr uint64_t kLeastShare = 4096;
 
 }  // namespace
 
@@ -33,6 +34,11 @@ bool Window::acquire(uint64_t size, Granted granted) {
     callback();
   }
   return false;
+}
+
+void Window::take(uint64_t size) {
+  const MutexLock lock(mutex_);
+  used_ += size;
 }
 
 void Window::release(uint64_t size) {
@@ -72,6 +78,17 @@ void Window::add_holder(const void* key, Relieve relieve) {
 void Window::remove_holder(const void* key) {
   const MutexLock lock(mutex_);
   holders_.erase(key);
+}
+
+void WindowBytes::settle() {
+  if (bytes.size() <= bytes.capacity() / 2) {
+    Bytes exact(bytes.begin(), bytes.end());
+    window_.keep(std::exchange(bytes, std::move(exact)));
+  }
+  if (held_ < kLeastShare) {
+    window_.take(kLeastShare - held_);
+    held_ = kLeastShare;
+  }
 }
 
 void WindowBytes::release_surplus() {

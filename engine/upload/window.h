@@ -32,6 +32,8 @@ class Window {
   // granted when nothing else is taken.
   [[nodiscard]] bool acquire(uint64_t size, Granted granted) CPAWAY_EXCLUDES(mutex_);
   void release(uint64_t size) CPAWAY_EXCLUDES(mutex_);
+  // Takes them whether they are free or not: others wait the longer.
+  void take(uint64_t size) CPAWAY_EXCLUDES(mutex_);
 
   // Holders of unfinished blocks, by any key of theirs.
   void add_holder(const void* key, Relieve relieve) CPAWAY_EXCLUDES(mutex_);
@@ -78,6 +80,9 @@ class WindowBytes {
   void give_range(size_t offset, size_t size, WindowBytes& other);
   // Moves the bytes behind the first `size`, and their share, to `other`, which is empty.
   void move_rest(size_t size, WindowBytes& other);
+  // For what will not grow any more: gives back memory that it does not need, and holds 4 KiB at
+  // least, since a block costs about that much beyond its bytes.
+  void settle();
   // Gives back what is held beyond the bytes that are there.
   void release_surplus();
 

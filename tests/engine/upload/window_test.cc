@@ -69,6 +69,24 @@ TEST(Window, KeepsAFewBlocksForTheNext) {
   EXPECT_NE(window.spare(kBlock).data(), memory);
 }
 
+// Scattered small writes make as many blocks: memory must not go beyond the window for them.
+TEST(WindowBytes, ASmallBlockTakesLittleMemory) {
+  Window window(100'000);
+  {
+    WindowBytes block(window);
+    block.bytes = window.spare(1UL << 20U);
+    ASSERT_TRUE(window.acquire(3, nullptr));
+    block.bytes.assign({1, 2, 3});
+    block.hold(3);
+    block.settle();
+    EXPECT_EQ(block.bytes, (Bytes{1, 2, 3}));
+    EXPECT_LT(block.bytes.capacity(), 1000U);
+    EXPECT_EQ(window.used(), 4096U);
+  }
+  EXPECT_EQ(window.used(), 0U);
+  EXPECT_GE(window.spare(1UL << 20U).capacity(), 1UL << 20U);
+}
+
 TEST(WindowBytes, GivesBackWhatItHolds) {
   Window window(100);
   ASSERT_TRUE(window.acquire(50, [] {}));
