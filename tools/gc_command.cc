@@ -1,5 +1,6 @@
 #include "tools/gc_command.h"
 
+#include <cerrno>
 #include <cstdio>
 
 #include "engine/base/strings.h"
@@ -30,13 +31,16 @@ int gc_command(const GcWords& words) {
     return report_failure(mountpoint.error(), ExitCode::mountpoint);
   }
   const auto daemon = find_daemon(state_base(words.state_dir), *mountpoint);
+  const Error none =
+      make_error(Errc::invalid, concat("mountpoint ", *mountpoint, ": no cpaway mount there"));
   if (!daemon) {
-    return report_failure(
-        make_error(Errc::invalid, concat("mountpoint ", *mountpoint, ": no cpaway mount there")),
-        ExitCode::mountpoint);
+    return report_failure(none, ExitCode::mountpoint);
   }
   const auto text = ask_daemon(*daemon, to_line(GcRequest{words.max_age_days * kSecondsPerDay}),
                                kAnswerTimeoutMs);
+  if (!text && text.error().os_errno == ECONNREFUSED) {  // it is just ending
+    return report_failure(none, ExitCode::mountpoint);
+  }
   if (!text) {
     return report_failure(text.error(), ExitCode::system);
   }
