@@ -24,6 +24,7 @@ constexpr uint64_t kExiting = 0x4;     // PF_EXITING
 constexpr uint64_t kSignaled = 0x400;  // PF_SIGNALED
 // A shell in a shell in a script is deep already.
 constexpr int kMaxAncestors = 8;
+constexpr int kMaxDescriptors = 1000;
 // In /proc/PID/stat, counted from the state after the name.
 constexpr size_t kFlagsField = 6;
 constexpr size_t kExitCodeField = 49;
@@ -146,8 +147,9 @@ bool fdinfo_tells_inodes() {
   return !field(read_proc(concat("/proc/self/fdinfo/", fd.get())), "ino").empty();
 }
 
-// Not by the links in /proc/PID/fd: like stat they wait for a thread inside execve(2).
-bool process_has_open(pid_t tid, uint64_t ino) {
+// Not by the links in /proc/PID/fd: like stat they wait for a thread inside execve(2). `left` is
+// how many may be looked at.
+bool process_has_open(pid_t tid, uint64_t ino, int& left) {
   const std::string folder = concat("/proc/", tid, "/fdinfo");
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
   if (tid <= 0 || !dir) {
@@ -155,7 +157,10 @@ bool process_has_open(pid_t tid, uint64_t ino) {
   }
   while (const dirent* entry = ::readdir(dir.get())) {
     const std::string_view number = entry->d_name;
-    if (number[0] != '.' &&
+    if (number[0] == '.') {
+      continue;
+    }
+    if (--left < 0 ||
         parse_number(field(read_proc(concat(folder, "/", number)), "ino"), 10) == ino) {
       return true;
     }
@@ -170,8 +175,9 @@ bool has_open(pid_t tid, uint64_t ino) {
   if (!is_told) {
     return true;
   }
+  int left = kMaxDescriptors;
   for (int generation = 0; tid > 1 && generation < kMaxAncestors; ++generation) {
-    if (process_has_open(tid, ino)) {
+    if (process_has_open(tid, ino, left)) {
       return true;
     }
     const std::string status = read_proc(concat("/proc/", tid, "/status"));

@@ -36,7 +36,8 @@ enum class ProgramEnd {
 [[nodiscard]] bool decisive_signal_pending(pid_t tid);
 
 // True where the process, or one that it descends from, has a descriptor open on an inode `ino`, of
-// this filesystem or, by chance, of another; and where the kernel does not tell.
+// this filesystem or, by chance, of another; and where the kernel does not tell, or they have so
+// many (1000) that looking through them takes too long.
 [[nodiscard]] bool has_open(pid_t tid, uint64_t ino);
 
 }  // namespace cpaway::fs

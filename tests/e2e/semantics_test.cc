@@ -305,6 +305,44 @@ TEST_F(Semantics, UnlinkedFilesLeaveNothingBehind) {
   EXPECT_TRUE(wait_until([this] { return remote_names().empty(); }));
 }
 
+// The kernel tells of a close when the program goes on already, and may unlink the name meanwhile.
+TEST_F(Semantics, TheAgentKeepsNoRemovedFileOpen) {
+  for (int i = 0; i < 1000; ++i) {
+    const std::string name = on_mount("f" + std::to_string(i));
+    { put(open_on_mount("f" + std::to_string(i), O_WRONLY | O_CREAT), "content"); }
+    {
+      const UniqueFd fd(::open(name.c_str(), O_RDWR | O_CLOEXEC));
+      ASSERT_EQ(::ftruncate(fd.get(), 3), 0);
+    }
+    ASSERT_EQ(::unlink(name.c_str()), 0);
+  }
+  const auto removed = [this] {
+    int count = 0;
+    for (const pid_t agent : sshd().agents()) {
+      const std::string folder = "/proc/" + std::to_string(agent) + "/fd";
+      for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        std::error_code gone;
+        const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+        count += target.ends_with(" (deleted)") && target.starts_with(on_remote("")) ? 1 : 0;
+      }
+    }
+    return count;
+  };
+  EXPECT_TRUE(wait_until([&removed] { return removed() == 0; })) << removed();
+}
+
+// They are not looked through for another descriptor of the file: it is committed a moment later.
+TEST_F(Semantics, ProgramsMayHaveManyDescriptors) {
+  std::vector<UniqueFd> many;
+  for (int i = 0; i < 1100; ++i) {
+    many.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(many.back()) << i;
+  }
+  { const UniqueFd fd = open_on_mount("empty", O_WRONLY | O_CREAT); }
+  EXPECT_EQ(::access(on_mount("empty").c_str(), F_OK), 0);
+  EXPECT_TRUE(wait_until([this] { return ::access(on_remote("empty").c_str(), F_OK) == 0; }));
+}
+
 TEST_F(Semantics, AttributesOfTheOldVersionCountWhileTheNewOneIsWritten) {
   must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
   UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
