@@ -39,6 +39,7 @@ using StagedUse = std::shared_ptr<const void>;
 // A new version that is being written and is not committed yet.
 struct Staged {
   std::shared_ptr<upload::Upload> upload;
+  std::shared_ptr<const void> listed;  // in StagedInodes
   wire::Placement placement;  // what commit will set; its path is filled in then
   bool is_new = false;        // the name does not exist on the remote host
   bool replaces = false;      // a program has unlinked the old version, which is still there

@@ -31,6 +31,7 @@
 #include "fs/pending_unlinks.h"
 #include "fs/posix_acl.h"
 #include "fs/reply.h"
+#include "fs/staged_inodes.h"
 #include "fs/transfer_list.h"
 
 namespace cpaway::fs {
@@ -203,6 +204,7 @@ class Vfs {
     [[nodiscard]] bool exchanges() const;
   };
   // Of directories that get another name.
+  [[nodiscard]] std::vector<InodePtr> all_staged() const;
   [[nodiscard]] std::vector<InodePtr> staged_below(const std::vector<InodePtr>& trees) const;
   // One after the other, to the first failure.
   void commit_all(std::vector<InodePtr> files, StatusDone done);
@@ -396,6 +398,7 @@ class Vfs {
   upload::Journal& journal_;
   Notifier& notifier_;
   const AttrMap map_;
+  StagedInodes staged_inodes_;
   InodeTable inodes_;
   HandleTable<OpenFile> files_;
   HandleTable<DirStream> dirs_;

@@ -455,7 +455,7 @@ bool Vfs::is_committing() const {
   if (finishing_ > 0) {
     return true;
   }
-  const auto inodes = inodes_.all();
+  const auto inodes = all_staged();
   return std::any_of(inodes.begin(), inodes.end(), [](const InodePtr& inode) {
     const MutexLock lock(inode->mutex);
     return inode->staged && inode->staged->committing;
@@ -464,7 +464,7 @@ bool Vfs::is_committing() const {
 
 void Vfs::drain(int64_t timeout_ms) {
   pending_unlinks_.flush();
-  for (const InodePtr& inode : inodes_.all()) {
+  for (const InodePtr& inode : all_staged()) {
     abandon(inode);
   }
   const int64_t deadline_ms = system_clock().now_ms() + timeout_ms;

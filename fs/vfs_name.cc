@@ -144,7 +144,7 @@ void Vfs::rmdir_remote(const Reply& reply, const InodePtr& parent, const std::st
 // What was unlinked from it and is still being written: its staging file may be in the way.
 void Vfs::hide_left(const Inode& directory, Job done) {
   std::vector<std::shared_ptr<upload::Upload>> left;
-  for (const InodePtr& inode : inodes_.all()) {
+  for (const InodePtr& inode : all_staged()) {
     const MutexLock lock(inode->mutex);
     if (inode->staged && inode->staged->unlinked && inode->staged->left_in == directory.id) {
       left.push_back(inode->staged->upload);

@@ -321,6 +321,7 @@ void Vfs::drop_privileges(Inode& inode, uint32_t mode) {
 void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive) {
   Staged staged;
   staged.upload = std::move(upload);
+  staged.listed = staged_inodes_.add(inode.id);
   staged.is_new = is_new;
   staged.placement.exclusive = exclusive;
   staged.placement.create_mode = inode.attr.mode & 07777U;

@@ -101,10 +101,21 @@ void Vfs::rename(const Reply& reply, uint64_t from_id, std::string_view name, ui
   });
 }
 
+std::vector<InodePtr> Vfs::all_staged() const {
+  std::vector<InodePtr> all;
+  for (const uint64_t id : staged_inodes_.all()) {
+    if (InodePtr inode = inodes_.find(id)) {
+      all.push_back(std::move(inode));
+    }
+  }
+  return all;
+}
+
 std::vector<InodePtr> Vfs::staged_below(const std::vector<InodePtr>& trees) const {
   std::vector<InodePtr> below;
+  const std::vector<InodePtr> staged = all_staged();
   for (const InodePtr& tree : trees) {
-    for (const InodePtr& inode : inodes_.all()) {
+    for (const InodePtr& inode : staged) {
       {
         const MutexLock lock(inode->mutex);
         if (!inode->staged) {
