@@ -31,6 +31,7 @@ struct OpenFile {
   Mutex mutex;
   uint32_t remote_handle CPAWAY_GUARDED_BY(mutex) = 0;  // for reading; 0: not open at the agent
   uint64_t version CPAWAY_GUARDED_BY(mutex) = 0;        // Inode::version that it was opened at
+  bool is_closed CPAWAY_GUARDED_BY(mutex) = false;      // nobody would close another handle
 };
 
 // One opendir(3). Entries are kept as the agent listed them, so that an offset means the same

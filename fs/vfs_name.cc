@@ -183,6 +183,14 @@ void Vfs::hold_open(const InodePtr& inode) {
   }
   if (writers) {
     ignore(in_place_writer(inode), "without a name there is nothing to hold");
+    bool is_late = false;
+    {
+      const MutexLock lock(inode->mutex);
+      is_late = inode->open_writers == 0;
+    }
+    if (is_late) {  // the last of them has closed meanwhile, and found no writer to end
+      end_writing(inode);
+    }
   }
 }
 

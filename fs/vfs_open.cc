@@ -565,7 +565,7 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
   {
     // Published after the open was sent, so that no read overtakes it.
     const MutexLock lock(file.mutex);
-    if (file.remote_handle == old) {
+    if (!file.is_closed && file.remote_handle == old) {
       unused = old;
       file.remote_handle = request->handle;
       file.version = version;
@@ -573,6 +573,9 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
     current = file.remote_handle;
   }
   close_remote(unused);
+  if (current == 0) {
+    return fail_os(EBADF, "closed meanwhile");
+  }
   return current;
 }
 
@@ -641,6 +644,7 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
   {
     const MutexLock lock(file->mutex);
     handle = std::exchange(file->remote_handle, 0);
+    file->is_closed = true;
   }
   close_remote(handle);
   bool last_writer = false;
