@@ -257,6 +257,7 @@ void Vfs::fsyncdir(const Reply& reply, uint64_t handle, bool data_only) {
     reply.error(EBADF);
     return;
   }
+  pending_unlinks_.flush(*stream->inode);
   client::call(agent_, wire::FSync{wire::Target{stream->remote_handle, {}}, data_only},
                [reply](const Result<wire::Empty>& answer) {
                  if (answer) {

@@ -368,6 +368,7 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
   if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) {
     change.mtime = from_timespec(attr.st_mtim);
   }
+  pending_unlinks_.flush(*inode);  // where it is a directory: its times and mode come after them
   when_settled(inode, [this, reply, inode, change](const StagedUse& use) {
     bool local = false;
     {

@@ -275,6 +275,7 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
     return;
   }
   wire::Xattr xattr{std::string(name), Bytes(value.begin(), value.end())};
+  pending_unlinks_.flush(*inode);
   when_settled(inode, [this, reply, inode, xattr = std::move(xattr), flags](const StagedUse& use) {
     if (use) {
       setxattr_staged(reply, inode, xattr, flags, use);
@@ -401,6 +402,7 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
     reply.error(EPERM);
     return;
   }
+  pending_unlinks_.flush(*inode);
   when_settled(inode, [this, reply, inode, name = std::string(name)](const StagedUse& use) {
     if (use) {
       removexattr_staged(reply, inode, name, use);
