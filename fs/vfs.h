@@ -379,6 +379,7 @@ class Vfs {
   // The file has no such attribute, by what is known of it.
   [[nodiscard]] static bool surely_lacks(const Inode& inode, std::string_view name)
       CPAWAY_REQUIRES(inode.mutex);
+  void reply_changed(const Reply& reply, const InodePtr& inode, std::string_view name);
   [[nodiscard]] int error_without_file(Inode& inode, std::string_view name, uint8_t wanted) const;
   void removexattr_staged(const Reply& reply, const InodePtr& inode, const std::string& name,
                           const StagedUse& use);

@@ -264,6 +264,15 @@ void Vfs::listxattr(const Reply& reply, uint64_t id, size_t size) {
                });
 }
 
+// An ACL is the mode as well, of which the kernel takes only the ctime for changed.
+void Vfs::reply_changed(const Reply& reply, const InodePtr& inode, std::string_view name) {
+  if (name == kAccessAcl) {
+    notifier_.invalidate_inode(inode->id, false, [reply] { reply.ok(); });
+  } else {
+    reply.ok();
+  }
+}
+
 void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteSpan value,
                    int flags) {
   const InodePtr inode = find_inode(reply, id);
@@ -288,10 +297,10 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
       return;
     }
     client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
-                 [this, reply, inode](const Result<wire::Empty>& answer) {
-                   forget_attr(inode);  // ctime, and the mode where it was an ACL
+                 [this, reply, inode, name = xattr.name](const Result<wire::Empty>& answer) {
+                   forget_attr(inode);
                    if (answer) {
-                     reply.ok();
+                     reply_changed(reply, inode, name);
                    } else {
                      reply.error(answer.error());
                    }
@@ -332,7 +341,7 @@ void Vfs::keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xat
   const bool is_known = old && old->value == xattr.value;
   if (!upload || is_known || is_mode(xattr)) {
     keep_xattr(*inode, xattr);
-    reply.ok();
+    reply_changed(reply, inode, xattr.name);
     return;
   }
   wire::Xattr tried_one = xattr;
@@ -343,7 +352,7 @@ void Vfs::keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xat
   upload->try_xattr(tried_one, [this, reply, inode, xattr, use](const Status& tried) {
     if (tried) {
       keep_xattr(*inode, xattr);
-      reply.ok();
+      reply_changed(reply, inode, xattr.name);
     } else {
       reply.error(tried.error());
     }
@@ -414,10 +423,10 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
       return;
     }
     client::call(agent_, wire::RemoveXattr{*target, name},
-                 [this, reply, inode](const Result<wire::Empty>& answer) {
+                 [this, reply, inode, name](const Result<wire::Empty>& answer) {
                    forget_attr(inode);
                    if (answer) {
-                     reply.ok();
+                     reply_changed(reply, inode, name);
                    } else {
                      reply.error(answer.error());
                    }

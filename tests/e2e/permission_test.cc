@@ -54,6 +54,10 @@ class Permission : public MountedRemote {
                  " | tr '\\n' ' '")
         .out;
   }
+  static std::string bits_of(unsigned mode) {
+    return {(mode & 4U) != 0 ? 'r' : '-', (mode & 2U) != 0 ? 'w' : '-',
+            (mode & 1U) != 0 ? 'x' : '-'};
+  }
   UniqueFd create(const std::string& name) const {
     return UniqueFd(::open(on_mount(name).c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   }
@@ -218,6 +222,24 @@ TEST_F(Permission, AttributesOfAReadOnlyFileAreSet) {
   ASSERT_EQ(::fsync(fd.get()), 0);
   EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a", nullptr, 0), 1);
   EXPECT_EQ(stat_of(on_remote("f")).st_mode, 0100444U);
+}
+
+// Also where the kernel knows of no ACLs, and asks for the mode alone (ls -l).
+TEST_F(Permission, AnAclChangesTheModeAtOnce) {
+  mount();
+  write_remote("f", "content");
+  const auto mode_of = [this] {
+    struct statx st {};
+    EXPECT_EQ(::statx(AT_FDCWD, on_mount("f").c_str(), 0, STATX_MODE, &st), 0);
+    return st.stx_mode & 0777U;
+  };
+  for (const unsigned mode : {0600U, 0640U, 0755U}) {
+    static_cast<void>(mode_of());  // the kernel remembers it
+    const std::string acl =
+        "u::" + bits_of(mode >> 6U) + ",g::" + bits_of(mode >> 3U) + ",o::" + bits_of(mode);
+    ASSERT_EQ(run_command({"setfacl", "--set", acl, on_mount("f")}).exit_status, 0);
+    EXPECT_EQ(mode_of(), mode);
+  }
 }
 
 TEST_F(Permission, AMinimalAclIsAMode) {
