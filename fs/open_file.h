@@ -1,6 +1,8 @@
 // What stands behind a file descriptor of a program on the mount.
 #pragma once
 
+#include <fcntl.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
@@ -14,10 +16,13 @@ namespace cpaway::fs {
 
 // One open(2) of a regular file.
 struct OpenFile {
-  OpenFile(InodePtr i, bool w) : inode(std::move(i)), writes(w) {}
+  // `flags` as open(2) has them.
+  OpenFile(InodePtr i, bool w, int flags)
+      : inode(std::move(i)), writes(w), keeps_atime((flags & O_NOATIME) != 0) {}
 
   const InodePtr inode;
-  const bool writes;  // open for writing
+  const bool writes;       // open for writing
+  const bool keeps_atime;  // O_NOATIME
   // Created, truncated or written through this handle: its close is a commit.
   std::atomic<bool> touched{false};
   // Opened by a copying program itself, not by the shell that started it.

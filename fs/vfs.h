@@ -242,8 +242,10 @@ class Vfs {
   // The same for one that has just emptied a staged file: taken back, nothing of it is committed.
   void reply_open_emptied(const Reply& reply, const std::shared_ptr<OpenFile>& file,
                           const fuse_file_info& info, bool was_abandoned);
-  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes);
-  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file_locked(const InodePtr& inode, bool writes)
+  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file(const InodePtr& inode, bool writes,
+                                                        int flags);
+  [[nodiscard]] std::shared_ptr<OpenFile> add_open_file_locked(const InodePtr& inode, bool writes,
+                                                               int flags)
       CPAWAY_REQUIRES(inode->mutex);
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,

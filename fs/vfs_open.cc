@@ -96,13 +96,13 @@ std::shared_ptr<OpenFile> Vfs::find_file(const Reply& reply, uint64_t handle) {
   return file;
 }
 
-std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes) {
+std::shared_ptr<OpenFile> Vfs::add_open_file(const InodePtr& inode, bool writes, int flags) {
   const MutexLock lock(inode->mutex);
-  return add_open_file_locked(inode, writes);
+  return add_open_file_locked(inode, writes, flags);
 }
 
-std::shared_ptr<OpenFile> Vfs::add_open_file_locked(const InodePtr& inode, bool writes) {
-  auto file = std::make_shared<OpenFile>(inode, writes);
+std::shared_ptr<OpenFile> Vfs::add_open_file_locked(const InodePtr& inode, bool writes, int flags) {
+  auto file = std::make_shared<OpenFile>(inode, writes, flags);
   std::erase_if(inode->open_files, [](const auto& weak) { return weak.expired(); });
   inode->open_files.push_back(file);
   ++inode->open_handles;
@@ -190,7 +190,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     reply.error(error);
     return;
   }
-  const auto file = add_open_file(inode, opens_for_writing(info.flags));
+  const auto file = add_open_file(inode, opens_for_writing(info.flags), info.flags);
   if (!upload) {
     reply_open(reply, file, info);
     return;
@@ -221,7 +221,7 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     }
     fuse_file_info info = file;
     info.keep_cache = keep_cache(inode, attr) ? 1 : 0;
-    const auto opened = add_open_file(inode, false);
+    const auto opened = add_open_file(inode, false, info.flags);
     // Sent, not awaited: a failure comes with the first read.
     ignore(read_handle(*opened), "the first read reports it");
     reply_open(reply, opened, info);
@@ -272,7 +272,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       inode->attr.ctime = inode->attr.mtime;
       stage(*inode, upload, false, false);
       drop_privileges(*inode, written_mode(inode->attr.mode, reply.context()));
-      file = add_open_file_locked(inode, true);
+      file = add_open_file_locked(inode, true, info.flags);
       file->touched = true;
       file->is_copy = copying;
       file->may_be_refused = (info.flags & O_ACCMODE) == O_RDONLY;
@@ -334,7 +334,7 @@ void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_ne
 // In place: the writer is opened at the agent now, and truncated there where that is asked for.
 void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& before,
                        const fuse_file_info& info, bool truncate) {
-  const auto file = add_open_file(inode, true);
+  const auto file = add_open_file(inode, true, info.flags);
   const auto writer = in_place_writer(inode);
   if (!writer) {
     close_file(file);
@@ -491,7 +491,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     }
   }
   forget_times(parent);
-  const auto file = add_open_file(inode, true);
+  const auto file = add_open_file(inode, true, info.flags);
   file->touched = true;
   file->is_copy = is_copying(reply.caller());
   if (!in_place) {
@@ -555,7 +555,8 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
   if (old != 0 && !inodes_.path(*file.inode)) {
     return old;
   }
-  const auto request = open_request(file.inode, wire::kOpenRead);
+  const uint32_t flags = wire::kOpenRead | (file.keeps_atime ? wire::kOpenNoAtime : 0);
+  const auto request = open_request(file.inode, flags);
   if (!request) {
     return fail_os(ESTALE, "no name");
   }

@@ -45,7 +45,8 @@ void Vfs::reopen(client::Requester& agent) {
         handle = file->remote_handle;
       }
       if (handle != 0) {
-        open_again(agent, handle, *path, wire::kOpenRead);
+        open_again(agent, handle, *path,
+                   wire::kOpenRead | (file->keeps_atime ? wire::kOpenNoAtime : 0));
       }
     }
   }

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint32_t kWritingFlags = wire::kOpenWrite | wire::kOpenTruncate | wire::kOpenCreate;
 constexpr uint32_t kAllFlags =
-    kWritingFlags | wire::kOpenRead | wire::kOpenDirectory | wire::kOpenSync;
+    kWritingFlags | wire::kOpenRead | wire::kOpenDirectory | wire::kOpenSync | wire::kOpenNoAtime;
 constexpr uint32_t kModeBits = 07777;
 
 Status judge_open(const Context& context, const wire::Open& request) {
@@ -65,7 +65,8 @@ Result<UniqueFd> open_for(const wire::Open& request, int flags, OpenWith open_wi
 Status open_into(Handle& handle, const Location& at, const wire::Open& request) {
   const int flags = system_flags(request.flags);
   // What is read back is no access to the file; who does not own it may not ask for that.
-  const int quiet = (request.flags & wire::kOpenWrite) != 0 ? O_NOATIME : 0;
+  const uint32_t reads_quietly = wire::kOpenWrite | wire::kOpenNoAtime;
+  const int quiet = (request.flags & reads_quietly) != 0 ? O_NOATIME : 0;
   auto fd = open_at(at, flags | quiet, request.mode);
   if (!fd && quiet != 0 && fd.error().os_errno == EPERM) {
     fd = open_for(request, flags, [&](int with) { return open_at(at, with, request.mode); });

@@ -536,8 +536,9 @@ inline constexpr uint32_t kOpenRead = 1;
 inline constexpr uint32_t kOpenWrite = 2;
 inline constexpr uint32_t kOpenTruncate = 4;
 inline constexpr uint32_t kOpenDirectory = 8;
-inline constexpr uint32_t kOpenSync = 16;    // O_SYNC
-inline constexpr uint32_t kOpenCreate = 32;  // O_CREAT|O_EXCL with `mode`
+inline constexpr uint32_t kOpenSync = 16;     // O_SYNC
+inline constexpr uint32_t kOpenCreate = 32;   // O_CREAT|O_EXCL with `mode`
+inline constexpr uint32_t kOpenNoAtime = 64;  // O_NOATIME, where that is allowed
 
 // The client chooses the handle (not 0, not in use), so that reads follow without waiting.
 struct Open {

@@ -24,8 +24,8 @@ class LockTableTest : public ::testing::Test {
 
   uint32_t next_handle = 1;
   const InodePtr inode = std::make_shared<Inode>(7, 700);
-  const std::shared_ptr<OpenFile> file = std::make_shared<OpenFile>(inode, true);
-  const std::shared_ptr<OpenFile> other = std::make_shared<OpenFile>(inode, true);
+  const std::shared_ptr<OpenFile> file = std::make_shared<OpenFile>(inode, true, O_RDWR);
+  const std::shared_ptr<OpenFile> other = std::make_shared<OpenFile>(inode, true, O_RDWR);
   LockTable table;
 };
 

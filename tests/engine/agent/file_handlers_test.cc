@@ -130,7 +130,7 @@ TEST_F(FileHandlersTest, RefusesWrongFlagsAndSizes) {
   EXPECT_EQ(errno_of(open_file(client, 0, "f", wire::kOpenRead)), EINVAL);
   uint32_t handle = 10;
   for (const uint32_t flags :
-       {0U, 64U | wire::kOpenRead, wire::kOpenTruncate | wire::kOpenRead,
+       {0U, 128U | wire::kOpenRead, wire::kOpenTruncate | wire::kOpenRead,
         wire::kOpenCreate | wire::kOpenRead, wire::kOpenDirectory | wire::kOpenWrite}) {
     EXPECT_EQ(errno_of(open_file(client, ++handle, "f", flags)), EINVAL) << flags;
   }
