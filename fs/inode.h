@@ -40,14 +40,12 @@ using StagedUse = std::shared_ptr<const void>;
 struct Staged {
   std::shared_ptr<upload::Upload> upload;
   std::shared_ptr<const void> listed;  // in StagedInodes
-  wire::Placement placement;  // what commit will set; its path is filled in then
-  bool is_new = false;        // the name does not exist on the remote host
-  bool replaces = false;      // a program has unlinked the old version, which is still there
-  bool changed = false;       // a program has set attributes of it
-  int64_t atime_ms = 0;       // when its atime was set to the time of that, monotonic
-  int64_t mtime_ms = 0;       // the same for its mtime, or when it was last written to
-  bool committing = false;    // writes wait for the end of it
-  uint32_t uses = 0;          // operations under way on it, which its commit waits for
+  wire::Placement placement;           // what commit will set; its path is filled in then
+  bool is_new = false;                 // the name does not exist on the remote host
+  bool replaces = false;    // a program has unlinked the old version, which is still there
+  bool changed = false;     // a program has set attributes of it
+  bool committing = false;  // writes wait for the end of it
+  uint32_t uses = 0;        // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit
   bool unlinked = false;              // nothing to commit to: lives until the last close
   uint64_t left_in = 0;               // the directory that it was unlinked from, a node id
@@ -90,6 +88,9 @@ struct Inode {
   // Of the last commit through this mount, with what it was computed of.
   std::optional<hash::Sha256Value> sha256 CPAWAY_GUARDED_BY(mutex);
   wire::Attr sha256_attr CPAWAY_GUARDED_BY(mutex);
+  // Of the last commit through this mount: the file's ctime, and what programs saw as it before.
+  wire::Time committed_ctime CPAWAY_GUARDED_BY(mutex);
+  wire::Time shown_ctime CPAWAY_GUARDED_BY(mutex);
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
   // When a lock was last taken: the file then, and whether any later change shows in its times.

@@ -22,8 +22,20 @@ Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& jour
       window_(options.window_size / kBufferOverhead * (kBufferOverhead - 1)),
       pending_unlinks_([this](const PendingUnlink& pending) { carry_out(pending); },
                        [this](const PendingUnlink& pending) { give_back(pending); }),
-      workers_("cpaway-work", kWorkers) {}
+      workers_("cpaway-work", kWorkers) {
+  remote_clock_.observe(hello.now);
+  look_at_remote_clock(agent_);
+}
 
 Vfs::~Vfs() = default;
+
+// The answer to hello is some time ago already, and each connection may begin after a long sleep.
+void Vfs::look_at_remote_clock(client::Requester& agent) {
+  client::call(agent, wire::Ping{}, [this](const Result<wire::Ping::Answer>& answer) {
+    if (answer) {
+      remote_clock_.observe(answer->now);
+    }
+  });
+}
 
 }  // namespace cpaway::fs

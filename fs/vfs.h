@@ -30,6 +30,7 @@
 #include "fs/open_file.h"
 #include "fs/pending_unlinks.h"
 #include "fs/posix_acl.h"
+#include "fs/remote_clock.h"
 #include "fs/reply.h"
 #include "fs/staged_inodes.h"
 #include "fs/transfer_list.h"
@@ -155,7 +156,8 @@ class Vfs {
   void reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
                    const wire::Attr& attr);
   void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
-  [[nodiscard]] fuse_entry_param entry_of(const Inode& inode, const wire::Attr& attr) const;
+  [[nodiscard]] struct stat shown_stat(Inode& inode, const wire::Attr& attr) const;
+  [[nodiscard]] fuse_entry_param entry_of(Inode& inode, const wire::Attr& attr) const;
   // Attributes for now: local where they are known, else the agent's.
   void with_attr(const InodePtr& inode, AttrDone done);
   // Of a directory; its times, size and number of links may be outdated.
@@ -226,7 +228,7 @@ class Vfs {
                     const std::string& name);
   void unlink_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
                      const InodePtr& inode, const StagedUse& use);
-  static void lose_name(Inode& inode, const Inode& parent) CPAWAY_REQUIRES(inode.mutex);
+  void lose_name(Inode& inode, const Inode& parent) CPAWAY_REQUIRES(inode.mutex);
   [[nodiscard]] bool may_delay(const wire::Attr& parent, const wire::Attr& attr) const;
   void delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
                     const std::string& name, const wire::Attr& attr);
@@ -251,7 +253,7 @@ class Vfs {
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
                    const StagedUse& use);
   // Of a staged file: a time of change that a program has set is its time no more.
-  static void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
+  void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   // A program goes on with a staged file that another may have been killed over. Not one that has
   // been let go by an interrupt: its own end may have been seen already.
   static void revive(Inode& inode, const Reply& reply) CPAWAY_REQUIRES(inode.mutex);
@@ -290,7 +292,7 @@ class Vfs {
   // Null where nothing is staged.
   [[nodiscard]] static std::shared_ptr<upload::Upload> staged_upload(const InodePtr& inode);
   // What is known of the file's attributes and content does not hold any more.
-  static void note_change(const InodePtr& inode, const Reply& reply);
+  void note_change(const InodePtr& inode, const Reply& reply);
   // In-place writing's handle at the agent, opened where it is not.
   [[nodiscard]] Result<uint32_t> writer_handle(const InodePtr& inode);
   void seek_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
@@ -373,6 +375,9 @@ class Vfs {
   void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)
       CPAWAY_REQUIRES(stream.mutex);
 
+  // Asks what it shows.
+  void look_at_remote_clock(client::Requester& agent);
+
   // ---- inode flags (vfs_flags.cc)
   void get_flags(const Reply& reply, const InodePtr& inode, bool extended);
   void set_flags(const Reply& reply, const InodePtr& inode, uint32_t flags);
@@ -411,6 +416,7 @@ class Vfs {
   std::atomic<uint32_t> next_handle_{1};
   upload::Window window_;
   Timer timer_;
+  RemoteClock remote_clock_;
   PendingUnlinks pending_unlinks_;
 
   Mutex tree_mutex_;

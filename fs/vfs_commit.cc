@@ -9,17 +9,12 @@
 namespace cpaway::fs {
 namespace {
 
-// Times that no program has set are those of what it did, as the mount shows them until now.
-void set_ages(wire::Placement& placement, const Staged& staged) {
-  constexpr uint64_t kMs = 1'000'000;
-  const int64_t now_ms = system_clock().now_ms();
-  if (std::exchange(placement.attr.atime_now, false)) {
-    placement.atime_age = static_cast<uint64_t>(now_ms - staged.atime_ms) * kMs;
-  }
-  placement.attr.mtime_now = false;
-  if (!placement.attr.mtime) {
-    placement.mtime_age = static_cast<uint64_t>(now_ms - staged.mtime_ms) * kMs;
-  }
+// Times are set as the mount has shown them: what a program saw before close stays.
+void set_times(wire::SetAttr& change, const wire::Attr& shown) {
+  change.atime_now = false;
+  change.mtime_now = false;
+  change.atime = change.atime.value_or(shown.atime);
+  change.mtime = change.mtime.value_or(shown.mtime);
 }
 
 }  // namespace
@@ -262,7 +257,7 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
     } else {
       upload = inode->staged->upload;
       placement = inode->staged->placement;
-      set_ages(placement, *inode->staged);
+      set_times(placement.attr, inode->attr);
     }
   }
   if (!upload) {
@@ -289,6 +284,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   ++finishing_;
   if (answer) {
     inodes_.set_key(inode, identity_of(answer->attr));
+    remote_clock_.observe(answer->now);
   }
   std::vector<Job> waiting;
   Staged staged;
@@ -304,6 +300,8 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     if (answer) {
       old_writer.swap(inode->writer);
       std::swap(old_handle, inode->writer_handle);
+      inode->shown_ctime = inode->attr.ctime;
+      inode->committed_ctime = answer->attr.ctime;
       inode->attr = answer->attr;
       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
       inode->cached_attr = answer->attr;

@@ -10,9 +10,8 @@ namespace cpaway::fs {
 
 void Vfs::note_new_content(Inode& inode) {
   ++inode.change_count;
-  inode.attr.mtime = now_time();
+  inode.attr.mtime = remote_clock_.now();
   inode.attr.ctime = inode.attr.mtime;
-  inode.staged->mtime_ms = system_clock().now_ms();
   inode.staged->placement.attr.mtime.reset();
   inode.staged->placement.attr.mtime_now = false;
 }
@@ -72,7 +71,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
     notifier_.invalidate_inode(inode->id, false);
   }
   if (upload) {
-    upload->write(offset, data, [answer, use, inode](const Status& status) {
+    upload->write(offset, data, [this, answer, use, inode](const Status& status) {
       {
         // Without the page lock a reader may have cached the old bytes under the new time.
         const MutexLock lock(inode->mutex);

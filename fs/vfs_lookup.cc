@@ -18,10 +18,9 @@ bool is_local(const std::optional<Staged>& staged) {
   return staged && !staged->abandoned;
 }
 
-// What commit will set, and what is shown until then. Times that follow from writing are the
-// agent's at commit.
-void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change) {
-  const wire::Time now = now_time();
+// What commit will set, and what is shown until then.
+void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change,
+                     const wire::Time& now) {
   if (change.size) {
     kept.mtime.reset();
     kept.mtime_now = false;
@@ -108,11 +107,23 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
   return std::nullopt;
 }
 
-fuse_entry_param Vfs::entry_of(const Inode& inode, const wire::Attr& attr) const {
+// What the commit has stamped shows as the program saw it while it wrote: git, for one, compares.
+struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
+  wire::Attr shown = attr;
+  {
+    const MutexLock lock(inode.mutex);
+    if (attr.ctime == inode.committed_ctime) {
+      shown.ctime = inode.shown_ctime;
+    }
+  }
+  return map_.to_stat(shown, inode.shown_ino);
+}
+
+fuse_entry_param Vfs::entry_of(Inode& inode, const wire::Attr& attr) const {
   fuse_entry_param entry{};
   entry.ino = inode.id;
   entry.generation = 1;
-  entry.attr = map_.to_stat(attr, inode.shown_ino);
+  entry.attr = shown_stat(inode, attr);
   const bool near = is_near_locks(inode);
   entry.attr_timeout = near ? 0 : kCacheSeconds;
   entry.entry_timeout = near ? 0 : kCacheSeconds;
@@ -325,7 +336,7 @@ void Vfs::reply_entry(const Reply& reply, const InodePtr& parent, const std::str
 }
 
 void Vfs::reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr) {
-  reply.attr(map_.to_stat(attr, inode->shown_ino), kCacheSeconds);
+  reply.attr(shown_stat(*inode, attr), kCacheSeconds);
 }
 
 void Vfs::getattr(const Reply& reply, uint64_t id) {
@@ -437,11 +448,8 @@ bool Vfs::takes_group(Inode& inode, const wire::SetAttr& change) const {
 wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size) {
   const MutexLock lock(inode.mutex);
   if (inode.staged) {
-    keep_for_commit(inode.staged->placement.attr, inode.attr, change);
+    keep_for_commit(inode.staged->placement.attr, inode.attr, change, remote_clock_.now());
     inode.staged->changed = true;
-    const int64_t now_ms = system_clock().now_ms();
-    inode.staged->atime_ms = change.atime_now ? now_ms : inode.staged->atime_ms;
-    inode.staged->mtime_ms = change.mtime_now || change.size ? now_ms : inode.staged->mtime_ms;
     if (change.mode) {
       inode.attr.access = map_.access_of_own(*change.mode);
       for (wire::Xattr& xattr : inode.staged->placement.xattrs) {
@@ -465,7 +473,7 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
       if (last) {
         wire::SetAttr kept;
         const MutexLock lock(inode->mutex);
-        keep_for_commit(kept, inode->attr, change);
+        keep_for_commit(kept, inode->attr, change, remote_clock_.now());
         *last = inode->attr;
       }
       if (last) {

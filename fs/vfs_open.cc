@@ -268,7 +268,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       upload = nullptr;  // another open was faster: its upload is this one's, too
     } else {
       inode->attr = attr;
-      inode->attr.mtime = now_time();
+      inode->attr.mtime = remote_clock_.now();
       inode->attr.ctime = inode->attr.mtime;
       stage(*inode, upload, false, false);
       drop_privileges(*inode, written_mode(inode->attr.mode, reply.context()));
@@ -325,7 +325,6 @@ void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_ne
   staged.is_new = is_new;
   staged.placement.exclusive = exclusive;
   staged.placement.create_mode = inode.attr.mode & 07777U;
-  staged.mtime_ms = system_clock().now_ms();
   inode.staged = std::move(staged);
   inode.sha256.reset();
   ++inode.change_count;
@@ -473,7 +472,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   const auto owner = owner_of_new(reply);
   attr.uid = owner ? owner->uid : map_.remote_uid();
   attr.gid = parents_group ? parent_attr.gid : (owner ? owner->gid : map_.remote_gid());
-  attr.atime = attr.mtime = attr.ctime = now_time();
+  attr.atime = attr.mtime = attr.ctime = remote_clock_.now();
   attr.access = map_.access_of_own(inherited.mode);
   {
     const MutexLock lock(inode->mutex);

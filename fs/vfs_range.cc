@@ -113,7 +113,7 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
         return;
       }
       client::call(agent_, wire::Allocate{*remote, mode, offset, size},
-                   [reply, inode](const Result<wire::Empty>& answer) {
+                   [this, reply, inode](const Result<wire::Empty>& answer) {
                      note_change(inode, reply);
                      reply_status(reply, answer ? Status() : Status(fail(answer.error())));
                    });
@@ -155,7 +155,7 @@ void Vfs::copy_settled(const Reply& reply, const std::shared_ptr<OpenFile>& file
                        const CopyRequest& request, const StagedUse& use) {
   const InodePtr& inode = file->inode;
   const uint64_t size = std::min(request.size, wire::kMaxCopySize);
-  const auto answer = [reply, inode, use](const Result<uint64_t>& copied) {
+  const auto answer = [this, reply, inode, use](const Result<uint64_t>& copied) {
     note_change(inode, reply);
     if (copied) {
       reply.written(*copied);

@@ -315,7 +315,7 @@ void Vfs::lose_to_rename(const InodePtr& directory, const InodePtr& target) {
       target->staged->left_in = directory->id;
       target->staged->upload->set_nameless();
       target->attr.nlink = 0;
-      target->attr.ctime = now_time();
+      target->attr.ctime = remote_clock_.now();
     } else if (gone) {
       target->attr.nlink = 0;
     }

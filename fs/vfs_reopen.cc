@@ -51,6 +51,7 @@ void Vfs::reopen(client::Requester& agent) {
     }
   }
   reopen_locks(agent);
+  look_at_remote_clock(agent);
   for (const auto& stream : dirs_.all()) {
     if (const auto path = inodes_.path(*stream->inode)) {
       open_again(agent, stream->remote_handle, *path, wire::kOpenRead | wire::kOpenDirectory);

@@ -60,7 +60,7 @@ void Vfs::lose_name(Inode& inode, const Inode& parent) {
     inode.staged->unlinked = true;
     inode.staged->left_in = parent.id;
     inode.staged->upload->set_nameless();
-    inode.attr.ctime = now_time();
+    inode.attr.ctime = remote_clock_.now();
   }
 }
 

@@ -385,7 +385,7 @@ void Vfs::keep_xattr(Inode& inode, const wire::Xattr& xattr) {
   if (!inode.staged) {
     return;
   }
-  inode.attr.ctime = now_time();
+  inode.attr.ctime = remote_clock_.now();
   inode.staged->changed = true;
   wire::Placement& placement = inode.staged->placement;
   std::erase_if(placement.xattrs,
@@ -451,7 +451,7 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
           std::erase_if(xattrs, [&](const wire::Xattr& one) { return one.name == name; }) > 0;
       asks_old = inode->staged->has_old_version() && !is_dropped(*inode->staged, name);
       inode->staged->changed = true;
-      inode->attr.ctime = removed ? now_time() : inode->attr.ctime;
+      inode->attr.ctime = removed ? remote_clock_.now() : inode->attr.ctime;
     }
   }
   const auto target = asks_old ? target_of(inode) : std::nullopt;
@@ -460,7 +460,7 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
     return;
   }
   client::call(agent_, wire::GetXattr{*target, name},
-               [reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
+               [this, reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
                  const int why = old ? 0 : errno_of(old.error());
                  if (!old && (!removed || (why != ENODATA && why != EOPNOTSUPP))) {
                    reply.error(old.error());
@@ -470,7 +470,7 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
                    const MutexLock lock(inode->mutex);
                    if (old && inode->staged) {
                      inode->staged->placement.dropped.push_back(name);
-                     inode->attr.ctime = now_time();
+                     inode->attr.ctime = remote_clock_.now();
                    }
                  }
                  reply.ok();

@@ -132,6 +132,12 @@ Result<wire::Attr> read_attr(const Location& at) {
   return attr;
 }
 
+wire::Time time_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
+}
+
 Result<wire::Attr> read_attr(int fd) {
   Location at;
   at.dir = fd;

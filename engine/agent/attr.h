@@ -10,6 +10,9 @@ namespace cpaway::agent {
 [[nodiscard]] Result<wire::Attr> read_attr(const Location& at);
 [[nodiscard]] Result<wire::Attr> read_attr(int fd);
 
+// The clock that this host's files are stamped by, and finer than most of them.
+[[nodiscard]] wire::Time time_now();
+
 // Changes in this order: size, owner, mode, times, so that none prevents the next. EINVAL for
 // mode bits, times or sizes that no file can have.
 [[nodiscard]] Status change_attr(const Location& at, const wire::SetAttr& attr);

@@ -58,7 +58,7 @@ Status on_allocate(Context& context, const wire::Allocate& request);
 Result<wire::CopyAnswer> on_copy(Context& context, const wire::Copy& request);
 
 // ---- name_handlers.cc: names and attributes
-Status on_ping(Context& context, const wire::Ping& request);
+Result<wire::Ping::Answer> on_ping(Context& context, const wire::Ping& request);
 Result<wire::Attr> on_getattr(Context& context, const wire::GetAttr& request);
 Result<wire::Attr> on_setattr(Context& context, const wire::SetAttrRequest& request);
 Result<wire::ReadLink::Answer> on_readlink(Context& context, const wire::ReadLink& request);

@@ -103,9 +103,7 @@ wire::Lock::Answer describe_lock(const Handle& handle) {
   if (auto attr = read_attr(handle.fd.get())) {
     answer.attr = *attr;
   }
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  answer.now = {now.tv_sec, static_cast<uint32_t>(now.tv_nsec)};
+  answer.now = time_now();
   return answer;
 }
 

@@ -92,8 +92,8 @@ Result<Location> locate_target(Context& context, const wire::Target& target) {
   return location;
 }
 
-Status on_ping(Context& /*context*/, const wire::Ping& /*request*/) {
-  return {};
+Result<wire::Ping::Answer> on_ping(Context& /*context*/, const wire::Ping& /*request*/) {
+  return wire::Ping::Answer{time_now()};
 }
 
 Result<wire::Attr> on_getattr(Context& context, const wire::GetAttr& request) {

@@ -63,44 +63,10 @@ Status inherit(const Location& old_name, const struct stat& old, const Location&
   return copy_xattrs(old_name, file, dropped);
 }
 
-// Shorter ages are now: the kernel's own stamp keeps the order of what happens in quick succession.
-constexpr uint64_t kNow = 20'000'000;
-
-int64_t nanoseconds_of(const timespec& time) {
-  constexpr int64_t kSecond = 1'000'000'000;
-  return time.tv_sec * kSecond + time.tv_nsec;
-}
-
-// What the clock of the kernel's time stamps, which moves in ticks, showed that long ago.
-wire::Time time_ago(uint64_t age) {
-  constexpr int64_t kSecond = 1'000'000'000;
-  timespec now{};
-  timespec ticked{};
-  timespec tick{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &ticked);
-  ::clock_getres(CLOCK_REALTIME_COARSE, &tick);
-  const int64_t length = std::max<int64_t>(nanoseconds_of(tick), 1);
-  const int64_t before = static_cast<int64_t>(age) - (nanoseconds_of(now) - nanoseconds_of(ticked));
-  const int64_t ticks = before <= 0 ? 0 : (before + length - 1) / length;
-  const int64_t then = nanoseconds_of(ticked) - ticks * length;
-  const int64_t rest = (then % kSecond + kSecond) % kSecond;
-  return {(then - rest) / kSecond, static_cast<uint32_t>(rest)};
-}
-
 wire::SetAttr times_of(const wire::Placement& placement) {
   wire::SetAttr times;
   times.atime = placement.attr.atime;
   times.mtime = placement.attr.mtime;
-  const auto set = [](std::optional<wire::Time>& time, bool& now, std::optional<uint64_t> age) {
-    if (!time && age && *age <= kNow) {
-      now = true;
-    } else if (!time && age) {
-      time = time_ago(*age);
-    }
-  };
-  set(times.atime, times.atime_now, placement.atime_age);
-  set(times.mtime, times.mtime_now, placement.mtime_age);
   return times;
 }
 
@@ -197,7 +163,7 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   if (!sync) {
     context.background_sync.schedule(file.fd(), attr.dev, attr.size);
   }
-  return wire::CommitAnswer{attr, sha256};
+  return wire::CommitAnswer{attr, sha256, time_now()};
 }
 
 bool can_pass_for_new(int old) {
@@ -281,7 +247,7 @@ Result<wire::CommitAnswer> place_identical(Context& context, int old,
     CPAWAY_TRY(sync_fd(old));
   }
   CPAWAY_ASSIGN(const wire::Attr attr, read_attr(old));
-  return wire::CommitAnswer{attr, sha256};
+  return wire::CommitAnswer{attr, sha256, time_now()};
 }
 
 }  // namespace cpaway::agent

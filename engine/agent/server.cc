@@ -168,6 +168,7 @@ Status Server::take_hello(const wire::Incoming& request) {
   answer.uid = ::geteuid();
   answer.gid = ::getegid();
   answer.root = *attr;
+  answer.now = time_now();
   replies_.send(wire::pack_answer(request.id, answer));
   return {};
 }

@@ -478,20 +478,7 @@ void Upload::on_read(uint64_t offset, uint32_t size, const ReadDone& done) {
   });
 }
 
-// Times that were `age` ago when the commit was called are that and the wait for it by now.
-wire::Placement Upload::aged(wire::Placement placement) const {
-  constexpr uint64_t kMs = 1'000'000;
-  const auto waited = static_cast<uint64_t>(system_clock().now_ms() - commit_called_ms_) * kMs;
-  for (auto* age : {&placement.atime_age, &placement.mtime_age}) {
-    if (*age) {
-      **age += waited;
-    }
-  }
-  return placement;
-}
-
 void Upload::commit(wire::Placement placement, bool durable, PathNow path_now, CommitDone done) {
-  commit_called_ms_ = system_clock().now_ms();
   post([placement = std::move(placement), durable, path_now = std::move(path_now),
         done = std::move(done)](Upload& self) {
     self.path_now_ = path_now;
@@ -557,7 +544,7 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
     return;
   }
   const hash::Sha256Value sha256 = hash::sha256(tail_->bytes);
-  wire::PutFile request{sha256, durable, aged(placement)};
+  wire::PutFile request{sha256, durable, placement};
   progress_.sent += tail_->bytes.size();
   client::call(
       context_.agent, request,
@@ -602,7 +589,7 @@ void Upload::send_commit(const wire::Placement& placement, bool durable, const C
     gone_ = [this, path = placement.path, done] { look_for_commit(path, sha256_.value(), done); };
   }
   request.durable = durable;
-  request.placement = aged(placement);
+  request.placement = placement;
   call_again(request, [this, placement, durable, done](Result<wire::CommitAnswer> answer) {
     wire::Placement again = placement;
     if (was_overtaken(answer, again)) {

@@ -164,7 +164,6 @@ class Upload : public std::enable_shared_from_this<Upload> {
   [[nodiscard]] bool fits_one_message(const wire::Placement& placement) const;
   [[nodiscard]] bool was_overtaken(const Result<wire::CommitAnswer>& answer,
                                    wire::Placement& placement) const;
-  [[nodiscard]] wire::Placement aged(wire::Placement placement) const;
   void put_file(wire::Placement placement, bool durable, int tries, bool repeated, CommitDone done);
   void send_commit(const wire::Placement& placement, bool durable, const CommitDone& done);
   void end_commit(Result<wire::CommitAnswer> answer, const std::string& path,
@@ -239,8 +238,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
   std::atomic<uint64_t> size_{0};
   std::atomic<bool> failed_{false};
   std::atomic<bool> nameless_{false};
-  std::atomic<int64_t> commit_called_ms_{0};  // monotonic
-  PathNow path_now_;                          // from commit() on, on the strand
+  PathNow path_now_;  // from commit() on, on the strand
   Progress progress_;
 
   // Strand only.

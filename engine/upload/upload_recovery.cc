@@ -149,10 +149,10 @@ void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& s
         client::call(self->context_.agent, wire::GetAttr{target},
                      [self, path, sha256, done](Result<wire::Attr> attr) {
                        self->strand_.post([self, path, sha256, done, attr = std::move(attr)] {
-                         self->end_commit(
-                             attr ? Result<wire::CommitAnswer>(wire::CommitAnswer{*attr, sha256})
-                                  : fail(attr.error()),
-                             path, done);
+                         self->end_commit(attr ? Result<wire::CommitAnswer>(
+                                                     wire::CommitAnswer{*attr, sha256, {}})
+                                               : fail(attr.error()),
+                                          path, done);
                        });
                      });
       });

@@ -14,6 +14,7 @@
 #include "engine/hash/block_hash.h"
 #include "engine/hash/digest.h"
 #include "engine/wire/codec.h"
+#include "engine/wire/fields.h"
 #include "engine/wire/op.h"
 
 namespace cpaway::wire {
@@ -24,80 +25,6 @@ inline constexpr uint16_t kVersion = 1;
 // before is skipped, up to kMaxNoise bytes.
 inline constexpr std::string_view kStartMarker = "\ncpaway-agent-ready-7f2c9e41\n";
 inline constexpr size_t kMaxNoise = 256UL * 1024;
-
-struct Empty {
-  using Self = Empty;
-  template <class Visitor>
-  void visit(Visitor& /*visitor*/) const {}
-  bool operator==(const Empty&) const = default;
-};
-
-struct Time {
-  using Self = Time;
-  int64_t seconds = 0;
-  uint32_t nanoseconds = 0;
-  CPAWAY_FIELDS(seconds, nanoseconds);
-};
-
-// What the agent's user may do with a file (Attr::access).
-inline constexpr uint8_t kMayRead = 4;
-inline constexpr uint8_t kMayWrite = 2;
-inline constexpr uint8_t kMayExecute = 1;
-inline constexpr uint8_t kReadOnlyFilesystem = 8;
-// And that its filesystem lists no extended attributes of it, as far as that user may see them.
-inline constexpr uint8_t kNoXattrs = 16;
-// What chattr(1) has forbidden everybody.
-inline constexpr uint8_t kImmutable = 32;
-inline constexpr uint8_t kAppendOnly = 64;
-
-struct Attr {
-  using Self = Attr;
-  uint64_t dev = 0;
-  uint64_t ino = 0;
-  Time btime;         // zero where the filesystem keeps none; tells a reused inode number apart
-  uint32_t mode = 0;  // type and permissions, as st_mode
-  uint32_t nlink = 0;
-  uint32_t uid = 0;
-  uint32_t gid = 0;
-  uint64_t rdev = 0;
-  uint64_t size = 0;
-  uint64_t blocks = 0;  // of 512 bytes
-  Time atime;
-  Time mtime;
-  Time ctime;
-  uint8_t access = 0;  // kMay*, for the agent's user
-  CPAWAY_FIELDS(dev, ino, btime, mode, nlink, uid, gid, rdev, size, blocks, atime, mtime, ctime,
-                access);
-};
-
-// A file: by the handle that open gave, where it is not 0, else by path (a symlink itself).
-struct Target {
-  using Self = Target;
-  uint32_t handle = 0;
-  std::string path;
-  CPAWAY_FIELDS(handle, path);
-};
-
-struct Xattr {
-  using Self = Xattr;
-  std::string name;
-  Bytes value;
-  CPAWAY_FIELDS(name, value);
-};
-
-// What to change; what is not there stays. `now` times are the agent's clock's.
-struct SetAttr {
-  using Self = SetAttr;
-  std::optional<uint32_t> mode;  // permission bits
-  std::optional<uint32_t> uid;
-  std::optional<uint32_t> gid;
-  std::optional<uint64_t> size;
-  std::optional<Time> atime;
-  std::optional<Time> mtime;
-  bool atime_now = false;
-  bool mtime_now = false;
-  CPAWAY_FIELDS(mode, uid, gid, size, atime, mtime, atime_now, mtime_now);
-};
 
 // ---- connection
 
@@ -121,16 +48,21 @@ struct Hello {
     uint32_t uid = 0;
     uint32_t gid = 0;
     Attr root;
-    CPAWAY_FIELDS(version, features, agent_version, directory, uid, gid, root);
+    Time now;  // by the clock of the agent's host, as all of these
+    CPAWAY_FIELDS(version, features, agent_version, directory, uid, gid, root, now);
   };
 };
 
 struct Ping {
   using Self = Ping;
   static constexpr Op kOp = Op::ping;
-  using Answer = Empty;
   template <class Visitor>
   void visit(Visitor& /*visitor*/) const {}
+  struct Answer {
+    using Self = Answer;
+    Time now;
+    CPAWAY_FIELDS(now);
+  };
 };
 
 // ---- transfers. The client chooses the transfer id, so that blocks follow without waiting.
@@ -291,21 +223,17 @@ struct Placement {
   uint32_t create_mode = 0644;
   SetAttr attr;  // size, atime_now and mtime_now are not used here
   std::vector<Xattr> xattrs;
-  // For times that `attr` leaves out: how long ago they were when this was sent, nanoseconds. By
-  // the agent's clock, so that the order of what happens there stays.
-  std::optional<uint64_t> atime_age;
-  std::optional<uint64_t> mtime_age;
   std::optional<Owner> owner = std::nullopt;  // `attr` outweighs it
   std::vector<std::string> dropped;           // xattrs that the old version does not hand down
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, atime_age, mtime_age, owner,
-                dropped);
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, owner, dropped);
 };
 
 struct CommitAnswer {
   using Self = CommitAnswer;
   Attr attr;
   hash::Sha256Value sha256{};  // of the file that now has the name; zeros: not computed
-  CPAWAY_FIELDS(attr, sha256);
+  Time now;  // zero where the answer was lost, and the client has found the file committed
+  CPAWAY_FIELDS(attr, sha256, now);
 };
 
 struct Commit {

@@ -210,23 +210,6 @@ TEST_F(TransferTest, PlacementSetsModeXattrsAndTimes) {
   EXPECT_EQ(::getxattr(dir.file("f").c_str(), "user.colour", value, sizeof value), 3);
 }
 
-// What a program did long before it closes has its time, by the agent's clock.
-TEST_F(TransferTest, TimesCanBeAges) {
-  constexpr uint64_t kHour = 3600;
-  wire::Placement placement = place_at("f");
-  placement.mtime_age = kHour * 1'000'000'000 + 1;
-  placement.atime_age = 0;
-  const auto answer = put(placement, "new");
-  ASSERT_TRUE(answer);
-  const auto now = static_cast<int64_t>(::time(nullptr));
-  EXPECT_NEAR(answer->attr.mtime.seconds, now - static_cast<int64_t>(kHour), 5);
-  EXPECT_NEAR(answer->attr.atime.seconds, now, 5);
-  placement.attr.mtime = wire::Time{2000, 2};
-  EXPECT_EQ(put(placement, "newer")->attr.mtime, (wire::Time{2000, 2}));
-  placement.attr.mtime_now = true;
-  EXPECT_EQ(errno_of(put(placement, "newest")), EINVAL);
-}
-
 // Tried on the staging file: commit sets what the placement says, and nothing else.
 TEST_F(TransferTest, WhatIsTriedDoesNotCount) {
   ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));

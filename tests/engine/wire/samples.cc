@@ -195,7 +195,6 @@ Placement some_placement() {
   placement.attr = some_changes();
   placement.attr.size.reset();
   placement.xattrs = {{"user.a", {1, 2, 3}}, {"user.b", {}}};
-  placement.mtime_age = 5'000'000'000;
   placement.dropped = {"user.c"};
   return placement;
 }
@@ -206,15 +205,17 @@ void add_connection(Collector& out) {
   hello.directory = "backup";
   hello.sync_commit = true;
   out.request(hello);
-  out.answer(Op::hello, Hello::Answer{1, 0, "0.1.0", "/home/u/backup", 1000, 100, some_attr()});
+  out.answer(
+      Op::hello,
+      Hello::Answer{1, 0, "0.1.0", "/home/u/backup", 1000, 100, some_attr(), {1700000004, 4}});
   out.request(Ping{});
-  out.answer(Op::ping, Empty{});
+  out.answer(Op::ping, Ping::Answer{{1700000004, 4}});
 }
 
 void add_transfers(Collector& out) {
   const auto block_hash = counting<16>(0x10);
   const auto digest = counting<32>(0x80);
-  const CommitAnswer committed{some_attr(), digest};
+  const CommitAnswer committed{some_attr(), digest, {1700000004, 4}};
   out.request(Init{7, "dir/new", ".cpaway-0123456789abcdef.part"});
   out.answer(Op::init, Init::Answer{".cpaway-0123456789abcdef.part", 1ULL << 33U});
   out.request(TransferStatus{7});
