@@ -91,6 +91,10 @@ struct Inode {
   // Of the last commit through this mount: the file's ctime, and what programs saw as it before.
   wire::Time committed_ctime CPAWAY_GUARDED_BY(mutex);
   wire::Time shown_ctime CPAWAY_GUARDED_BY(mutex);
+  // Of a directory: when a name of it was unlinked, which the agent is told of later; and until
+  // when that counts, monotonic.
+  wire::Time names_changed CPAWAY_GUARDED_BY(mutex);
+  int64_t names_changed_until_ms CPAWAY_GUARDED_BY(mutex) = 0;
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
   // When a lock was last taken: the file then, and whether any later change shows in its times.

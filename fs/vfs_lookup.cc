@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "engine/wire/names.h"
 #include "fs/errno_map.h"
@@ -16,6 +17,10 @@ constexpr size_t kNameMax = 255;
 
 bool is_local(const std::optional<Staged>& staged) {
   return staged && !staged->abandoned;
+}
+
+wire::Time later_of(const wire::Time& a, const wire::Time& b) {
+  return std::pair(a.seconds, a.nanoseconds) < std::pair(b.seconds, b.nanoseconds) ? b : a;
 }
 
 // What commit will set, and what is shown until then.
@@ -108,12 +113,17 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
 }
 
 // What the commit has stamped shows as the program saw it while it wrote: git, for one, compares.
+// And a directory shows at once that a name of it was unlinked: rsync looks, and sets its times.
 struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
   wire::Attr shown = attr;
   {
     const MutexLock lock(inode.mutex);
     if (attr.ctime == inode.committed_ctime) {
       shown.ctime = inode.shown_ctime;
+    }
+    if (system_clock().now_ms() < inode.names_changed_until_ms) {
+      shown.mtime = later_of(shown.mtime, inode.names_changed);
+      shown.ctime = later_of(shown.ctime, inode.names_changed);
     }
   }
   return map_.to_stat(shown, inode.shown_ino);
@@ -379,7 +389,12 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
   if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) {
     change.mtime = from_timespec(attr.st_mtim);
   }
-  pending_unlinks_.flush(*inode);  // where it is a directory: its times and mode come after them
+  // Where it is a directory: its times and mode come after them.
+  pending_unlinks_.flush(*inode);
+  {
+    const MutexLock lock(inode->mutex);
+    inode->names_changed_until_ms = 0;
+  }
   when_settled(inode, [this, reply, inode, change](const StagedUse& use) {
     bool local = false;
     {

@@ -104,6 +104,11 @@ void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePt
     inode->attr_deadline_ms = 0;
   }
   forget_times(parent);
+  {
+    const MutexLock lock(parent->mutex);
+    parent->names_changed = remote_clock_.now();
+    parent->names_changed_until_ms = system_clock().now_ms() + 2 * PendingUnlinks::kDelayMs;
+  }
   reply.ok();
 }
 

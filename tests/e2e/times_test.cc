@@ -106,6 +106,19 @@ TEST_F(Times, OfADirectoryComeAfterItsUnlinks) {
   }
 }
 
+TEST_F(Times, ADirectoryShowsItsUnlinksAtOnce) {
+  ASSERT_EQ(::mkdir(on_mount("d").c_str(), 0755), 0);
+  write_remote("d/f", "content");
+  let_time_pass();
+  const struct stat before = stat_of(on_mount("d"));
+  ASSERT_EQ(::prctl(PR_SET_NAME, "rsync"), 0);
+  EXPECT_EQ(::unlink(on_mount("d/f").c_str()), 0);
+  ASSERT_EQ(::prctl(PR_SET_NAME, "cpaway_e2e_test"), 0);
+  const struct stat after = stat_of(on_mount("d"));
+  EXPECT_GT(seconds(after.st_mtim), seconds(before.st_mtim) + 0.4);
+  EXPECT_GT(seconds(after.st_ctim), seconds(before.st_ctim) + 0.4);
+}
+
 TEST_F(Times, FsyncOfADirectoryMeansItsUnlinks) {
   write_remote("f", "content");
   const UniqueFd dir(::open(mountpoint().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
