@@ -107,6 +107,14 @@ bool ChangeQueue::drop_checkpoint(const std::string& path) {
   return true;
 }
 
+// The file may have another number by now, as when its inode was given to a new one.
+void ChangeQueue::forget_number_locked(FileId file, uint64_t number) {
+  NumberChange& change = open_.numbers[file];
+  if (!change.entry || change.entry->number == number) {
+    change = {std::nullopt, number};
+  }
+}
+
 bool ChangeQueue::add_number(FileId file, const NumberEntry& entry) {
   const MutexLock lock(mutex_);
   if (open_.numbers.size() >= kMaxNumberChanges || !has_room_locked(kEntryBytes)) {
@@ -114,10 +122,10 @@ bool ChangeQueue::add_number(FileId file, const NumberEntry& entry) {
   }
   std::optional<FileId>& owner = open_.owners[entry.number];
   if (owner && *owner != file) {
-    open_.numbers[*owner] = {};  // whichever of the two is committed first
+    forget_number_locked(*owner, entry.number);  // whichever of the two is committed first
   }
   owner = file;
-  open_.numbers[file] = {entry};
+  open_.numbers[file] = {entry, 0};
   added_locked(kEntryBytes);
   return true;
 }
@@ -127,7 +135,7 @@ bool ChangeQueue::drop_number(FileId file, uint64_t number) {
   if (open_.numbers.size() >= kMaxNumberChanges || !has_room_locked(kEntryBytes)) {
     return false;
   }
-  open_.numbers[file] = {};
+  forget_number_locked(file, number);
   const auto owner = open_.owners.try_emplace(number).first;
   if (owner->second == file) {
     owner->second = std::nullopt;
@@ -188,15 +196,18 @@ std::set<std::string> ChangeQueue::changed_checkpoints() const {
 
 std::optional<NumberChange> ChangeQueue::number(FileId file) const {
   const MutexLock lock(mutex_);
+  std::optional<NumberChange> newest;
   for (const Batch* batch : {static_cast<const Batch*>(&open_), committing_.get()}) {
-    if (batch == nullptr) {
+    if (batch == nullptr || !batch->numbers.contains(file)) {
       continue;
     }
-    if (const auto found = batch->numbers.find(file); found != batch->numbers.end()) {
-      return found->second;
+    const NumberChange& change = batch->numbers.at(file);
+    // One that was forgotten says nothing of another that was there.
+    if (!newest || (!newest->entry && change.entry && change.entry->number != newest->forgotten)) {
+      newest = change;
     }
   }
-  return std::nullopt;
+  return newest;
 }
 
 std::optional<std::optional<FileId>> ChangeQueue::owner(uint64_t number) const {

@@ -70,6 +70,7 @@ class ChangeQueue {
   void flush() CPAWAY_EXCLUDES(mutex_);
 
  private:
+  void forget_number_locked(FileId file, uint64_t number) CPAWAY_REQUIRES(mutex_);
   [[nodiscard]] bool has_room_locked(size_t bytes) const CPAWAY_REQUIRES(mutex_);
   [[nodiscard]] CheckpointChange* find_checkpoint_locked(const std::string& path)
       CPAWAY_REQUIRES(mutex_);

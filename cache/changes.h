@@ -41,7 +41,8 @@ using CheckpointChanges = std::map<std::string, CheckpointChange>;
 
 // What became of the inode number of one file.
 struct NumberChange {
-  std::optional<NumberEntry> entry;  // none: forgotten
+  std::optional<NumberEntry> entry;  // none: forgotten, if it is this one:
+  uint64_t forgotten = 0;
 };
 using NumberChanges = std::map<FileId, NumberChange>;
 

@@ -66,10 +66,11 @@ Result<std::optional<FileId>> find_owner(const ReadTxn& txn, uint64_t number, He
 Status apply_number(WriteTxn& txn, FileId file, const NumberChange& change, Health& health,
                     uint64_t limit) {
   const Bytes key = file_key(file.dev, file.ino);
-  CPAWAY_TRY(erase_number(txn, key, health));
   if (!change.entry) {
-    return {};
+    CPAWAY_ASSIGN(const auto known, read_entry(txn, key, health));
+    return known && known->number == change.forgotten ? erase_number(txn, key, health) : Status{};
   }
+  CPAWAY_TRY(erase_number(txn, key, health));
   CPAWAY_ASSIGN(const auto owner, find_owner(txn, change.entry->number, health));
   if (owner) {
     CPAWAY_TRY(txn.erase(Table::numbers, file_key(owner->dev, owner->ino)));

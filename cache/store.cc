@@ -226,12 +226,14 @@ std::vector<upload::Checkpoint> Store::checkpoints() {
 
 std::optional<uint64_t> Store::find_number(const upload::FileIdentity& file) {
   using Found = std::optional<uint64_t>;
-  if (const auto change = queue_.number({file.dev, file.ino})) {
-    return change->entry && change->entry->is_of(file) ? Found(change->entry->number) : Found();
+  const auto change = queue_.number({file.dev, file.ino});
+  if (change && change->entry) {
+    return change->entry->is_of(file) ? Found(change->entry->number) : Found();
   }
-  return read_or(Found(), [&](const ReadTxn& txn, Health& health) {
+  const Found stored = read_or(Found(), [&](const ReadTxn& txn, Health& health) {
     return cache::find_number(txn, file, health);
   });
+  return change && stored == change->forgotten ? Found() : stored;
 }
 
 bool Store::is_taken(uint64_t number, const upload::FileIdentity& by_others_than) {

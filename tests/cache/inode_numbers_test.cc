@@ -13,7 +13,7 @@ upload::FileIdentity file_of(uint64_t ino) {
 }
 
 NumberChange number(uint64_t number) {
-  return {NumberEntry{1000, 5, S_IFREG, number}};
+  return {NumberEntry{1000, 5, S_IFREG, number}, 0};
 }
 
 TEST(InodeNumbers, AreBounded) {

@@ -404,6 +404,29 @@ TEST_F(StoreTest, AnInodeNumberIsOfOneFile) {
   }
 }
 
+// The inode of a file that was replaced is given to a new one, and the answers cross.
+TEST_F(StoreTest, WhatIsForgottenLateIsTheOldNumber) {
+  for (const bool committed_between : {false, true}) {
+    store_->remember_number(file_of(7), 98);
+    store_->flush();
+    store_->remember_number(file_of(7, 2000), 99);
+    if (committed_between) {
+      store_->flush();
+    }
+    store_->remember_number(file_of(8), 98);
+    store_->forget_number(file_of(7), 98);
+    look_thrice([this] {
+      EXPECT_EQ(store_->find_number(file_of(7, 2000)), 99U);
+      EXPECT_EQ(store_->find_number(file_of(8)), 98U);
+      EXPECT_TRUE(store_->is_taken(98, file_of(7)));
+    });
+    store_->forget_number(file_of(7), 99);
+    store_->forget_number(file_of(8), 98);
+    store_->flush();
+    EXPECT_FALSE(store_->find_number(file_of(8)));
+  }
+}
+
 TEST_F(StoreTest, ANewInodeNumberReplacesThatOfTheSameFile) {
   store_->remember_number(file_of(7), 98);
   store_->flush();
