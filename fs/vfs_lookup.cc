@@ -160,7 +160,8 @@ std::optional<wire::Attr> Vfs::known_attr(const InodePtr& inode) {
 
 void Vfs::remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count) {
   const MutexLock lock(inode->mutex);
-  if (!is_local(inode->staged) && inode->change_count == change_count) {
+  // What is staged keeps its attributes, also while it is given up: it may be taken up again.
+  if (!inode->staged && inode->change_count == change_count) {
     inode->attr = attr;
     inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
     inode->access_deadline_ms = inode->attr_deadline_ms;
@@ -519,9 +520,12 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
                    {
                      const MutexLock lock(inode->mutex);
                      ++inode->change_count;
-                     inode->attr = *attr;
-                     inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+                     if (!inode->staged) {
+                       inode->attr = *attr;
+                       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+                     }
                    }
+                   remote_clock_.observe(attr->ctime);
                    reply_attr(reply, inode, *attr);
                  });
   });

@@ -2,9 +2,11 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <thread>
@@ -104,6 +106,37 @@ TEST_F(Times, OfADirectoryComeAfterItsUnlinks) {
     EXPECT_EQ(stat_of(on_mount(name)).st_mtim.tv_sec, 2000);
     ASSERT_EQ(::chmod(on_mount(name).c_str(), 0755), 0);
   }
+}
+
+// A copy is killed, another program goes on with the file: its time is not that of the old version.
+TEST_F(Times, WhatIsTakenUpAgainIsNew) {
+  write_remote("f", "old");
+  const timespec times[2] = {{1000, 0}, {2000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, on_remote("f").c_str(), times, 0), 0);
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t copy = ::fork();
+  if (copy == 0) {
+    ::prctl(PR_SET_NAME, "dd");
+    const int fd = ::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
+    const bool written = ::write(fd, "new", 3) == 3 && ::write(ready[1], "x", 1) == 1;
+    ::pause();
+    ::_exit(written ? 0 : 1);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  UniqueFd other = open_on_mount("f", O_WRONLY);
+  ASSERT_EQ(::pwrite(other.get(), "N", 1, 0), 1);
+  ::kill(copy, SIGKILL);
+  ASSERT_EQ(::waitpid(copy, nullptr, 0), copy);
+  // Given up as far as is known.
+  EXPECT_TRUE(wait_until([this] { return stat_of(on_mount("f")).st_mtim.tv_sec == 2000; }));
+  other.reset();
+  EXPECT_EQ(read_file(on_remote("f")), "New");
+  EXPECT_GT(stat_of(on_remote("f")).st_mtim.tv_sec, 2000);
+  EXPECT_GT(stat_of(on_mount("f")).st_ctim.tv_sec, 2000);
+  ::close(ready[0]);
+  ::close(ready[1]);
 }
 
 TEST_F(Times, ADirectoryShowsItsUnlinksAtOnce) {
