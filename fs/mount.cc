@@ -152,6 +152,7 @@ Status FuseMount::start(const Options& options) {
 }
 
 Status FuseMount::run() {
+  vfs_.look_at_remote_clock();
   main_thread_ = pthread_self();
   fuse_loop_config* config = fuse_loop_cfg_create();
   fuse_loop_cfg_set_max_threads(config, kFuseThreads);

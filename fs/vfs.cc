@@ -24,7 +24,6 @@ Vfs::Vfs(const Options& options, client::Requester& agent, upload::Journal& jour
                        [this](const PendingUnlink& pending) { give_back(pending); }),
       workers_("cpaway-work", kWorkers) {
   remote_clock_.observe(hello.now);
-  look_at_remote_clock(agent_);
 }
 
 Vfs::~Vfs() = default;

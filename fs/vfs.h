@@ -133,6 +133,9 @@ class Vfs {
 
   // Opens again at a new agent what is open on the mount (vfs_reopen.cc).
   void reopen(client::Requester& agent);
+  // Asks the agent for the time, by `agent` or the session.
+  void look_at_remote_clock(client::Requester& agent);
+  void look_at_remote_clock() { look_at_remote_clock(agent_); }
   // Commits or gives up what is still staged, as at the last close, and waits for it.
   void drain(int64_t timeout_ms);
   [[nodiscard]] MountReport report();
@@ -267,8 +270,10 @@ class Vfs {
   void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
                     const std::string& name, const InheritedAcl& inherited,
                     const fuse_file_info& file);
-  void reply_created(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                     const std::shared_ptr<OpenFile>& file, const fuse_file_info& info);
+  void create_in_place(const Reply& reply, const InodePtr& parent, const std::string& name,
+                       uint32_t mode, const fuse_file_info& info);
+  void reply_made(const Reply& reply, const InodePtr& parent, const std::string& name,
+                  const wire::Attr& attr, uint32_t handle, const fuse_file_info& info);
   using AclDone = std::function<void(Result<std::optional<Bytes>>)>;
   void with_default_acl(const InodePtr& directory, const wire::Attr& attr, AclDone done);
   [[nodiscard]] std::optional<wire::Open> open_request(const InodePtr& inode, uint32_t flags);
@@ -283,6 +288,8 @@ class Vfs {
   // The in-place writer, opened at the agent on its first use.
   [[nodiscard]] Result<std::shared_ptr<upload::InPlaceWriter>> in_place_writer(
       const InodePtr& inode);
+  std::shared_ptr<upload::InPlaceWriter> adopt_writer(const InodePtr& inode, uint32_t handle,
+                                                      uint64_t known_size);
   void close_remote(uint32_t handle);
   void retire_writer(const InodePtr& inode);
   void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
@@ -332,7 +339,7 @@ class Vfs {
   // ---- locks (vfs_lock.cc)
   using OpenFilePtr = std::shared_ptr<OpenFile>;
   // Brings a staged file to where others can see its locks, then calls `done`.
-  void settle_staged(const InodePtr& inode, StatusDone done);
+  void settle_for_lock(const InodePtr& inode, StatusDone done);
   void settle_untouched(const InodePtr& inode, bool is_new, StatusDone done);
   void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, const StatusDone& done);
   [[nodiscard]] Result<LockOwnerPtr> lock_owner(const OpenFilePtr& file,
@@ -374,9 +381,6 @@ class Vfs {
       CPAWAY_REQUIRES(stream.mutex);
   void fill_page(Page& page, const DirStream& stream, uint64_t offset, bool plus)
       CPAWAY_REQUIRES(stream.mutex);
-
-  // Asks what it shows.
-  void look_at_remote_clock(client::Requester& agent);
 
   // ---- inode flags (vfs_flags.cc)
   void get_flags(const Reply& reply, const InodePtr& inode, bool extended);

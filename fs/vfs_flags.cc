@@ -70,6 +70,7 @@ void Vfs::get_flags(const Reply& reply, const InodePtr& inode, bool extended) {
 }
 
 void Vfs::set_flags(const Reply& reply, const InodePtr& inode, uint32_t flags) {
+  pending_unlinks_.flush(*inode);
   when_settled(inode, [this, reply, inode, flags](const StagedUse& /*use*/) {
     bool staged = false;
     {

@@ -34,7 +34,7 @@ bool is_untouched(const Staged& staged) {
 // Nobody else sees a staged file, so its locks would keep nobody out. One in which nothing was
 // written yet takes the way of a local filesystem: the old file, or one that somebody has just
 // created, stays what it is, so that all who lock it lock the same. Any other is committed.
-void Vfs::settle_staged(const InodePtr& inode, StatusDone done) {
+void Vfs::settle_for_lock(const InodePtr& inode, StatusDone done) {
   bool staged = false;
   bool untouched = false;
   bool is_new = false;
@@ -42,7 +42,7 @@ void Vfs::settle_staged(const InodePtr& inode, StatusDone done) {
     const MutexLock lock(inode->mutex);
     if (inode->staged && inode->staged->committing) {
       inode->after_commit.emplace_back(
-          [this, inode, done = std::move(done)] { settle_staged(inode, done); });
+          [this, inode, done = std::move(done)] { settle_for_lock(inode, done); });
       return;
     }
     staged = inode->staged && !inode->staged->unlinked;
@@ -144,7 +144,7 @@ void Vfs::lock(const Reply& reply, uint64_t handle, const LockRequest& request) 
     }
     return;
   }
-  settle_staged(file->inode, [this, reply, file, request](const Status& settled) {
+  settle_for_lock(file->inode, [this, reply, file, request](const Status& settled) {
     if (settled) {
       lock_settled(reply, file, request);
     } else {
@@ -353,7 +353,7 @@ void Vfs::test_lock(const Reply& reply, uint64_t handle, const LockRequest& requ
   if (!file) {
     return;
   }
-  settle_staged(file->inode, [this, reply, file, request](const Status& settled) {
+  settle_for_lock(file->inode, [this, reply, file, request](const Status& settled) {
     if (settled) {
       test_lock_settled(reply, file, request);
     } else {

@@ -335,6 +335,7 @@ void Vfs::lookup_remote(const Reply& reply, const InodePtr& parent, const std::s
 
 void Vfs::reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
                       const wire::Attr& attr) {
+  remote_clock_.observe(attr.ctime);  // of something new
   const InodePtr inode = inodes_.intern(parent, name, attr);
   {
     const MutexLock lock(inode->mutex);

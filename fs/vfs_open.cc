@@ -8,6 +8,7 @@
 
 #include "engine/base/log.h"
 #include "engine/wire/names.h"
+#include "fs/errno_map.h"
 #include "fs/vfs.h"
 
 namespace cpaway::fs {
@@ -448,6 +449,10 @@ void Vfs::with_default_acl(const InodePtr& directory, const wire::Attr& attr, Ac
 void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
                        const std::string& name, const InheritedAcl& inherited,
                        const fuse_file_info& info) {
+  if ((parent_attr.access & wire::kAppendOnly) != 0) {
+    create_in_place(reply, parent, name, inherited.mode, info);
+    return;
+  }
   const auto path = find_path(reply, parent, name);
   if (!path) {
     return;
@@ -466,8 +471,6 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   wire::Attr attr;
   attr.mode = S_IFREG | (inherited.mode & 07777U);
   attr.nlink = 1;
-  // Where no part may be removed again, the file is made at once.
-  const bool in_place = (parent_attr.access & wire::kAppendOnly) != 0;
   const bool parents_group = (parent_attr.mode & S_ISGID) != 0;
   const auto owner = owner_of_new(reply);
   attr.uid = owner ? owner->uid : map_.remote_uid();
@@ -477,8 +480,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
-    stage(*inode, std::move(upload), !replaced,
-          (info.flags & O_EXCL) != 0 && !replaced && !in_place);
+    stage(*inode, std::move(upload), !replaced, (info.flags & O_EXCL) != 0 && !replaced);
     inode->staged->replaces = replaced.has_value();
     inode->staged->placement.fresh = replaced.has_value();
     if (inherited.access) {
@@ -493,28 +495,62 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
   const auto file = add_open_file(inode, true, info.flags);
   file->touched = true;
   file->is_copy = is_copying(reply.caller());
-  if (!in_place) {
-    reply_created(reply, inode, attr, file, info);
-    return;
-  }
-  settle_staged(inode, [this, reply, inode, attr, file, info](const Status& status) {
-    if (status) {
-      reply_created(reply, inode, attr, file, info);
-    } else {
-      reply.error(status.error());
-      abandon(inode);
-      close_file(file);
-      inodes_.forget(inode->id, 1);
-    }
-  });
-}
-
-void Vfs::reply_created(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                        const std::shared_ptr<OpenFile>& file, const fuse_file_info& info) {
   fuse_file_info out = info;
   out.fh = files_.add(file);
   if (!reply.create(entry_of(*inode, attr), out)) {
     abandon(inode);
+    close_file(files_.take(out.fh));
+    inodes_.forget(inode->id, 1);
+  }
+}
+
+// In a directory from which nothing may be removed: a part would stay there for ever.
+void Vfs::create_in_place(const Reply& reply, const InodePtr& parent, const std::string& name,
+                          uint32_t mode, const fuse_file_info& info) {
+  const auto path = find_path(reply, parent, name);
+  if (!path) {
+    return;
+  }
+  const uint32_t handle = next_handle();
+  const uint32_t flags = wire::kOpenRead | wire::kOpenWrite | wire::kOpenCreate;
+  client::call(agent_, wire::Open{handle, *path, flags, mode & 07777U, 0},
+               [this, reply, parent, name, handle, info](const Result<wire::Attr>& made) {
+                 if (!made) {
+                   const int error = errno_of(made.error());
+                   // Somebody was faster: on ESTALE the kernel looks the name up, and opens it.
+                   reply.error(error == EEXIST && (info.flags & O_EXCL) == 0 ? ESTALE : error);
+                   return;
+                 }
+                 wire::SetAttrRequest owner{wire::Target{handle, {}}, {}};
+                 if (const auto maker = owner_of_new(reply)) {
+                   owner.attr.uid = maker->uid;
+                   owner.attr.gid = maker->gid;
+                 }
+                 // Nobody has asked for an owner: where there are none, it stays what it is.
+                 client::call(agent_, owner,
+                              [this, reply, parent, name, handle, info,
+                               made = *made](const Result<wire::Attr>& given) {
+                                reply_made(reply, parent, name, given ? *given : made, handle,
+                                           info);
+                              });
+               });
+}
+
+void Vfs::reply_made(const Reply& reply, const InodePtr& parent, const std::string& name,
+                     const wire::Attr& attr, uint32_t handle, const fuse_file_info& info) {
+  remote_clock_.observe(attr.ctime);
+  const InodePtr inode = inodes_.intern(parent, name, attr);
+  forget_times(parent);
+  {
+    const MutexLock lock(inode->mutex);
+    inode->attr = attr;
+    inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+  }
+  const auto file = add_open_file(inode, true, info.flags);
+  static_cast<void>(adopt_writer(inode, handle, attr.size));
+  fuse_file_info out = info;
+  out.fh = files_.add(file);
+  if (!reply.create(entry_of(*inode, attr), out)) {
     close_file(files_.take(out.fh));
     inodes_.forget(inode->id, 1);
   }
@@ -593,7 +629,13 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
     return fail_os(ESTALE, "no name");
   }
   send_open(*request);
-  auto writer = upload::InPlaceWriter::create(upload_context(), request->handle, known_size,
+  return adopt_writer(inode, request->handle, known_size);
+}
+
+// Writes by a handle that is open at the agent, unless there is a writer already.
+std::shared_ptr<upload::InPlaceWriter> Vfs::adopt_writer(const InodePtr& inode, uint32_t handle,
+                                                         uint64_t known_size) {
+  auto writer = upload::InPlaceWriter::create(upload_context(), handle, known_size,
                                               [this, weak = std::weak_ptr(inode)] {
                                                 if (const InodePtr changed = weak.lock()) {
                                                   forget_attr(changed);
@@ -604,11 +646,11 @@ Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodeP
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
-      unused = request->handle;
+      unused = handle;
       writer = inode->writer;
     } else {
       inode->writer = writer;
-      inode->writer_handle = request->handle;
+      inode->writer_handle = handle;
     }
   }
   close_remote(unused);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <vector>
 
 #include "engine/agent/attr.h"
 #include "engine/agent/handlers.h"
@@ -52,35 +53,54 @@ int system_flags(uint32_t flags) {
   return out;
 }
 
-// Opens by open_with(flags). A file that is append-only lets itself be written in no other way.
-template <class OpenWith>
-Result<UniqueFd> open_for(const wire::Open& request, int flags, OpenWith open_with) {
-  auto fd = open_with(flags);
-  const bool keeps_content =
-      (request.flags & wire::kOpenWrite) != 0 && (request.flags & wire::kOpenTruncate) == 0;
-  return fd || fd.error().os_errno != EPERM || !keeps_content ? std::move(fd)
-                                                              : open_with(flags | O_APPEND);
+struct Attempt {
+  int flags = 0;
+  bool reads_back = true;
+  bool appends_only = false;
+};
+
+// Ways to open what the request asks for, the best first. What is read back is no access to the
+// file, but who does not own it may not ask for that; a file may be written but not read; and one
+// that is append-only lets itself be written in no other way.
+std::vector<Attempt> attempts_of(const wire::Open& request, int flags) {
+  const bool writes = (request.flags & wire::kOpenWrite) != 0;
+  std::vector<Attempt> attempts;
+  if (writes || (request.flags & wire::kOpenNoAtime) != 0) {
+    attempts.push_back({flags | O_NOATIME});
+  }
+  attempts.push_back({flags});
+  if (!writes || (request.flags & wire::kOpenTruncate) != 0) {
+    return attempts;
+  }
+  attempts.push_back({flags | O_APPEND, true, true});
+  if ((request.flags & wire::kOpenRead) == 0) {
+    const int blind = (flags & ~O_ACCMODE) | O_WRONLY;
+    attempts.push_back({blind, false});
+    attempts.push_back({blind | O_APPEND, false, true});
+  }
+  return attempts;
 }
 
-Status open_into(Handle& handle, const Location& at, const wire::Open& request) {
-  const int flags = system_flags(request.flags);
-  // What is read back is no access to the file; who does not own it may not ask for that.
-  const uint32_t reads_quietly = wire::kOpenWrite | wire::kOpenNoAtime;
-  const int quiet = (request.flags & reads_quietly) != 0 ? O_NOATIME : 0;
-  auto fd = open_at(at, flags | quiet, request.mode);
-  if (!fd && quiet != 0 && fd.error().os_errno == EPERM) {
-    fd = open_for(request, flags, [&](int with) { return open_at(at, with, request.mode); });
+// By open_with(flags). The error is that of the plain way.
+template <class OpenWith>
+Status open_by(Handle& handle, const wire::Open& request, int flags, OpenWith open_with) {
+  Status failed;
+  for (const Attempt& attempt : attempts_of(request, flags)) {
+    auto fd = open_with(attempt.flags);
+    if (fd) {
+      handle.fd = std::move(*fd);
+      handle.reads_back = attempt.reads_back;
+      handle.appends_only = attempt.appends_only;
+      return {};
+    }
+    if (failed || attempt.flags == flags) {
+      failed = fail(fd.error());
+    }
+    if (fd.error().os_errno != EPERM && fd.error().os_errno != EACCES) {
+      break;
+    }
   }
-  if (!fd && fd.error().os_errno == EACCES && (request.flags & wire::kOpenWrite) != 0 &&
-      (request.flags & wire::kOpenRead) == 0) {
-    fd = open_at(at, (flags & ~O_ACCMODE) | O_WRONLY, request.mode);
-    handle.reads_back = false;
-  }
-  if (!fd) {
-    return fail(fd.error());
-  }
-  handle.fd = std::move(*fd);
-  return {};
+  return failed;
 }
 
 // Through /proc, so that permission is asked for as it is for a name.
@@ -89,11 +109,10 @@ Status reopen_into(Context& context, Handle& handle, const wire::Open& request) 
   CPAWAY_ASSIGN(const UniqueFd copy, source->duplicate());
   const int flags = system_flags(request.flags) & ~(O_CREAT | O_EXCL);
   const std::string path = concat("/proc/self/fd/", copy.get());
-  CPAWAY_ASSIGN(handle.fd, open_for(request, flags, [&path](int with) -> Result<UniqueFd> {
-                  UniqueFd fd(::open(path.c_str(), with | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-                  return fd ? Result<UniqueFd>(std::move(fd)) : fail_os(errno, "open anew");
-                }));
-  return {};
+  return open_by(handle, request, flags, [&path](int with) -> Result<UniqueFd> {
+    UniqueFd fd(::open(path.c_str(), with | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    return fd ? Result<UniqueFd>(std::move(fd)) : fail_os(errno, "open anew");
+  });
 }
 
 Result<wire::Attr> open_handle(Context& context, const wire::Open& request, Handle& handle) {
@@ -102,7 +121,8 @@ Result<wire::Attr> open_handle(Context& context, const wire::Open& request, Hand
     CPAWAY_TRY(reopen_into(context, handle, request));
   } else {
     CPAWAY_ASSIGN(const Location at, context.root.locate(request.path));
-    CPAWAY_TRY(open_into(handle, at, request));
+    CPAWAY_TRY(open_by(handle, request, system_flags(request.flags),
+                       [&](int with) { return open_at(at, with, request.mode); }));
   }
   CPAWAY_ASSIGN(const wire::Attr attr, read_attr(handle.fd.get()));
   if (!S_ISREG(attr.mode) && !S_ISDIR(attr.mode)) {
@@ -128,6 +148,9 @@ Result<OpenFile> open_target(Context& context, const wire::Target& target, bool 
   auto fd = context.root.open_path(target.path, O_RDONLY);
   if (!fd && fd.error().os_errno == EACCES && or_write_only) {
     fd = context.root.open_path(target.path, O_WRONLY);
+    if (!fd && fd.error().os_errno == EPERM) {  // append-only
+      fd = context.root.open_path(target.path, O_WRONLY | O_APPEND);
+    }
   }
   if (!fd) {
     return fail(fd.error());
@@ -221,6 +244,9 @@ Result<wire::Write::Answer> on_write(Context& context, const wire::Write& reques
     return fail_os(EINVAL, "size");
   }
   CPAWAY_ASSIGN(const auto handle, context.handles.find(request.handle));
+  if (handle->appends_only) {
+    return fail_os(EPERM, "an append-only file");  // it would land elsewhere
+  }
   if (!handle->reads_back) {
     CPAWAY_TRY(write_at(handle->fd.get(), bulk, request.offset));
     return wire::Write::Answer{hash::block_hash(bulk)};

@@ -39,7 +39,8 @@ struct Handle {
   [[nodiscard]] int close() CPAWAY_EXCLUDES(mutex);
 
   UniqueFd fd;
-  bool reads_back = true;  // false: may be written but not read
+  bool reads_back = true;     // false: may be written but not read
+  bool appends_only = false;  // open with O_APPEND, for an append-only file
   DirStream entries;
   Mutex mutex;  // held while `fd` is duplicated or goes
   // Set: opened for locks (lock_handlers.cc); wire::kPosixLock or kFlock.

@@ -133,6 +133,29 @@ TEST_F(Flags, AnAppendOnlyFileGrows) {
   EXPECT_EQ(read_file(on_remote("f")), "content and more");
 }
 
+TEST_F(Flags, AnAppendOnlyFileNeedNotBeReadable) {
+  ASSERT_EQ(::chown(on_remote("f").c_str(), 0, 0), 0);
+  ASSERT_EQ(::chmod(on_remote("f").c_str(), 0622), 0);
+  forbid("f", FS_APPEND_FL);
+  {
+    const UniqueFd fd = open_on_mount("f", O_WRONLY | O_APPEND);
+    put(fd, " and more");
+    EXPECT_EQ(::fsync(fd.get()), 0);
+  }
+  EXPECT_EQ(read_file(on_remote("f")), "content and more");
+}
+
+// The kernel here does not know that the flag must stay.
+TEST_F(Flags, AnAppendOnlyFileIsWrittenInNoOtherWay) {
+  forbid("f", FS_APPEND_FL);
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_APPEND);
+  ASSERT_EQ(::fcntl(fd.get(), F_SETFL, 0), 0);
+  const bool failed = ::pwrite(fd.get(), "XX", 2, 0) < 0 || ::fsync(fd.get()) < 0;
+  EXPECT_TRUE(failed);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(read_file(on_remote("f")), "content");
+}
+
 TEST_F(Flags, AnAppendOnlyDirectoryTakesNewNames) {
   forbid("d", FS_APPEND_FL);
   for (const int exclusive : {0, O_EXCL}) {
@@ -150,6 +173,31 @@ TEST_F(Flags, AnAppendOnlyDirectoryTakesNewNames) {
     EXPECT_EQ(read_file(on_remote(name)), "other");
   }
   EXPECT_EQ(errno_after(::mkdir(on_mount("d/d").c_str(), 0755)), 0);
+}
+
+TEST_F(Flags, AnAppendOnlyDirectoryTakesWhatMayNotBeWritten) {
+  forbid("d", FS_APPEND_FL);
+  {
+    const UniqueFd fd = open_on_mount("d/f", O_WRONLY | O_CREAT, 0444);
+    put(fd, "content");
+  }
+  EXPECT_EQ(read_file(on_remote("d/f")), "content");
+}
+
+// The name is taken on the remote host while it is remembered here that nothing has it.
+TEST_F(Flags, ANameThatWasTakenMeanwhileIsOpened) {
+  forbid("d", FS_APPEND_FL);
+  for (const char* name : {"d/f", "d/g"}) {
+    ASSERT_EQ(errno_after(::access(on_mount(name).c_str(), F_OK)), ENOENT);
+    write_remote(name, "a long old content");
+  }
+  {
+    const UniqueFd fd = open_on_mount("d/f", O_WRONLY | O_CREAT | O_TRUNC);
+    put(fd, "new");
+  }
+  EXPECT_EQ(read_file(on_remote("d/f")), "new");
+  EXPECT_EQ(open_errno("d/g", O_WRONLY | O_CREAT | O_EXCL), EEXIST);
+  EXPECT_EQ(read_file(on_remote("d/g")), "a long old content");
 }
 
 }  // namespace
