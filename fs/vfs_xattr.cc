@@ -461,9 +461,12 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
   }
   client::call(agent_, wire::GetXattr{*target, name},
                [this, reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
-                 const int why = old ? 0 : errno_of(old.error());
+                 int why = old ? 0 : errno_of(old.error());
+                 if (why == EACCES) {  // what may not be read is staged only if it has none
+                   why = ENODATA;
+                 }
                  if (!old && (!removed || (why != ENODATA && why != EOPNOTSUPP))) {
-                   reply.error(old.error());
+                   reply.error(why);
                    return;
                  }
                  {

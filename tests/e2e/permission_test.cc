@@ -224,6 +224,15 @@ TEST_F(Permission, AttributesOfAReadOnlyFileAreSet) {
   EXPECT_EQ(stat_of(on_remote("f")).st_mode, 0100444U);
 }
 
+TEST_F(Permission, AttributesOfAFileThatMayNotBeReadCanBeRemoved) {
+  mount();
+  write_remote("f", "content");
+  ASSERT_EQ(::chmod(on_remote("f").c_str(), 0200), 0);
+  const UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
+  EXPECT_EQ(::fremovexattr(fd.get(), "user.none"), -1);
+  EXPECT_EQ(errno, ENODATA);
+}
+
 // Also where the kernel knows of no ACLs, and asks for the mode alone (ls -l).
 TEST_F(Permission, AnAclChangesTheModeAtOnce) {
   mount();
