@@ -23,7 +23,7 @@ struct OpenFile {
   const InodePtr inode;
   const bool writes;       // open for writing
   const bool keeps_atime;  // O_NOATIME
-  // Created, truncated or written through this handle: its close is a commit.
+  // Created, truncated or written through this handle since the last commit: its close is the next.
   std::atomic<bool> touched{false};
   // Opened by a copying program itself, not by the shell that started it.
   std::atomic<bool> is_copy{false};

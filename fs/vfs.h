@@ -321,6 +321,7 @@ class Vfs {
       CPAWAY_REQUIRES(inode.mutex);
   static void take_up_again(Staged& staged, const OpenFile* by);
   void start_commit(const InodePtr& inode, bool durable, StatusDone done);
+  static void forget_touches(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
                      const StatusDone& done);
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.

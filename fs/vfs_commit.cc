@@ -279,6 +279,16 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
       });
 }
 
+// What was staged is the file now: whoever only closes it does not commit what another program may
+// stage next.
+void Vfs::forget_touches(Inode& inode) {
+  for (const auto& weak : inode.open_files) {
+    if (const auto file = weak.lock()) {
+      file->touched = false;
+    }
+  }
+}
+
 void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
                         const StatusDone& done) {
   ++finishing_;
@@ -300,6 +310,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     if (answer) {
       old_writer.swap(inode->writer);
       std::swap(old_handle, inode->writer_handle);
+      forget_touches(*inode);
       inode->shown_ctime = inode->attr.ctime;
       inode->committed_ctime = answer->attr.ctime;
       inode->attr = answer->attr;

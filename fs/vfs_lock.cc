@@ -114,6 +114,7 @@ void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr,
     inode->staged->committing = false;
     if (attr) {
       staged.swap(inode->staged);
+      forget_touches(*inode);
       inode->attr = *attr;
       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
       ++inode->change_count;

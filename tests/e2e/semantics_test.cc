@@ -343,6 +343,20 @@ TEST_F(Semantics, ProgramsMayHaveManyDescriptors) {
   EXPECT_TRUE(wait_until([this] { return ::access(on_remote("empty").c_str(), F_OK) == 0; }));
 }
 
+// It has committed what was its own: what comes after is another's.
+TEST_F(Semantics, WhoHasSyncedDoesNotCommitForOthers) {
+  UniqueFd first = open_on_mount("f", O_WRONLY | O_CREAT);
+  put(first, "first");
+  ASSERT_EQ(::fsync(first.get()), 0);
+  UniqueFd second = open_on_mount("f", O_WRONLY | O_TRUNC);
+  put(second, "half");
+  first.reset();
+  EXPECT_EQ(read_file(on_remote("f")), "first");
+  put(second, "whole");
+  second.reset();
+  EXPECT_EQ(read_file(on_remote("f")), "halfwhole");
+}
+
 TEST_F(Semantics, AttributesOfTheOldVersionCountWhileTheNewOneIsWritten) {
   must("echo old > " + on_mount("f") + " && setfattr -n user.a -v 1 " + on_mount("f"));
   UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
