@@ -39,7 +39,6 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
       reply.error(status.error());
     }
   };
-  file->touched = true;
   std::shared_ptr<upload::Upload> upload;
   StagedUse use;
   bool loses_bits = false;  // the agent's user may not keep them, whatever the kernel here thinks
@@ -54,6 +53,7 @@ void Vfs::write(const Reply& reply, uint64_t handle, uint64_t offset, ByteSpan d
           });
       return;
     }
+    file->touched = true;  // here, so that no commit before this write forgets it
     if (inode->staged) {
       upload = inode->staged->upload;
       use = use_staged(inode);

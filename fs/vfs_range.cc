@@ -94,9 +94,9 @@ void Vfs::fallocate(const Reply& reply, uint64_t handle, uint32_t mode, uint64_t
   if (!file) {
     return;
   }
-  file->touched = true;
   const InodePtr& inode = file->inode;
-  when_settled(inode, [this, reply, inode, mode, offset, size](const StagedUse& use) {
+  when_settled(inode, [this, reply, file, inode, mode, offset, size](const StagedUse& use) {
+    file->touched = true;
     note_change(inode, reply);
     if (const auto upload = staged_upload(inode)) {
       upload->allocate(mode, offset, size,
