@@ -81,6 +81,12 @@ Bytes with_names(Bytes list, const Bytes& more) {
   return list;
 }
 
+// What a file that is staged inherits. One that may not be read is staged only if it has no
+// attributes.
+Error of_old_version(const Error& error) {
+  return errno_of(error) == EACCES ? os_error(ENODATA, "of the old version") : error;
+}
+
 }  // namespace
 
 // Programs that list a directory ask two of each file (ls: security.selinux or capability, and the
@@ -183,11 +189,13 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
   }
   std::optional<Bytes> kept;
   std::optional<uint32_t> mode;  // that the old version's ACL will have
+  bool is_staged = false;
   bool none = false;
   int error = 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged) {
+      is_staged = true;
       error = judge_xattr(name, inode->attr.access, wire::kMayRead, map_.remote_uid() == 0);
       for (const wire::Xattr& xattr : inode->staged->placement.xattrs) {
         if (xattr.name == name) {
@@ -217,13 +225,13 @@ void Vfs::getxattr(const Reply& reply, uint64_t id, std::string_view name, size_
     mode.reset();
   }
   client::call(agent_, wire::GetXattr{*target, std::string(name)},
-               [reply, size, mode](const Result<wire::GetXattr::Answer>& answer) {
+               [reply, size, mode, is_staged](const Result<wire::GetXattr::Answer>& answer) {
                  if (answer && mode) {
                    reply_value(reply, with_permissions(answer->value, *mode), size);
                  } else if (answer) {
                    reply_value(reply, answer->value, size);
                  } else {
-                   reply.error(answer.error());
+                   reply.error(is_staged ? of_old_version(answer.error()) : answer.error());
                  }
                });
 }
@@ -461,10 +469,7 @@ void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const st
   }
   client::call(agent_, wire::GetXattr{*target, name},
                [this, reply, inode, name, removed, use](const Result<wire::GetXattr::Answer>& old) {
-                 int why = old ? 0 : errno_of(old.error());
-                 if (why == EACCES) {  // what may not be read is staged only if it has none
-                   why = ENODATA;
-                 }
+                 const int why = old ? 0 : errno_of(of_old_version(old.error()));
                  if (!old && (!removed || (why != ENODATA && why != EOPNOTSUPP))) {
                    reply.error(why);
                    return;

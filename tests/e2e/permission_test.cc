@@ -224,13 +224,19 @@ TEST_F(Permission, AttributesOfAReadOnlyFileAreSet) {
   EXPECT_EQ(stat_of(on_remote("f")).st_mode, 0100444U);
 }
 
-TEST_F(Permission, AttributesOfAFileThatMayNotBeReadCanBeRemoved) {
+TEST_F(Permission, AFileThatMayNotBeReadHandsNoAttributesDown) {
   mount();
   write_remote("f", "content");
   ASSERT_EQ(::chmod(on_remote("f").c_str(), 0200), 0);
   const UniqueFd fd = open_on_mount("f", O_WRONLY | O_TRUNC);
   EXPECT_EQ(::fremovexattr(fd.get(), "user.none"), -1);
   EXPECT_EQ(errno, ENODATA);
+  EXPECT_EQ(::fgetxattr(fd.get(), "user.none", nullptr, 0), -1);
+  EXPECT_EQ(errno, EACCES);
+  ASSERT_EQ(::fchmod(fd.get(), 0600), 0);
+  EXPECT_EQ(::fgetxattr(fd.get(), "user.none", nullptr, 0), -1);
+  EXPECT_EQ(errno, ENODATA);
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.a", "1", 1, XATTR_CREATE), 0);
 }
 
 // Also where the kernel knows of no ACLs, and asks for the mode alone (ls -l).
