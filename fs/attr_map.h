@@ -24,6 +24,11 @@ class AttrMap {
   [[nodiscard]] uint32_t gid_to_remote(uint32_t gid) const;
   // What the login user may do with a file of its own, as Attr::access says it.
   [[nodiscard]] uint8_t access_of_own(uint32_t mode) const;
+  // Whether the login user can open such a file for reading and for writing.
+  [[nodiscard]] bool may_open_own(uint32_t mode) const {
+    constexpr uint8_t kBoth = wire::kMayRead | wire::kMayWrite;
+    return (access_of_own(mode) & kBoth) == kBoth;
+  }
   [[nodiscard]] uint32_t remote_uid() const { return remote_uid_; }
   [[nodiscard]] uint32_t remote_gid() const { return remote_gid_; }
 

@@ -81,6 +81,9 @@ struct Inode {
   // In-place writing, from the first such write to the last close of a writer.
   std::shared_ptr<upload::InPlaceWriter> writer CPAWAY_GUARDED_BY(mutex);
   uint32_t writer_handle CPAWAY_GUARDED_BY(mutex) = 0;  // at the agent
+  // This version at the agent, open from its commit to the last close where its mode forbids the
+  // login user to open it anew; then it is the writer's, too. 0: none.
+  uint32_t kept_handle CPAWAY_GUARDED_BY(mutex) = 0;
   // Opens of it, closed ones among them until the next is added.
   std::vector<std::weak_ptr<OpenFile>> open_files CPAWAY_GUARDED_BY(mutex);
   // Counts versions that took the name: read handles opened before are reopened.

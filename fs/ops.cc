@@ -75,8 +75,10 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, fuse_file_info* /*file*/) {
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat* attr, int to_set,
-                fuse_file_info* /*file*/) {
-  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.setattr(reply, ino, *attr, to_set); });
+                fuse_file_info* file) {
+  serve(req, [&](Vfs& vfs, const Reply& reply) {
+    vfs.setattr(reply, ino, *attr, to_set, file != nullptr);
+  });
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino) {

@@ -80,7 +80,8 @@ class Vfs {
   void forget(uint64_t id, uint64_t count) { inodes_.forget(id, count); }
   void getattr(const Reply& reply, uint64_t id);
   // `to_set` holds FUSE_SET_ATTR_* bits.
-  void setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set);
+  // `is_open`: by a descriptor, whose file's mode does not matter (ftruncate).
+  void setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set, bool is_open);
   void access(const Reply& reply, uint64_t id, int mask);
   void readlink(const Reply& reply, uint64_t id);
   void statfs(const Reply& reply, uint64_t id);
@@ -154,6 +155,8 @@ class Vfs {
                                                      std::string_view name);
   // The inode as the agent knows it: an open handle where there is one, else the path.
   [[nodiscard]] std::optional<wire::Target> target_of(const InodePtr& inode);
+  // The same for an open file: a handle where there is one, so that its mode does not matter.
+  [[nodiscard]] std::optional<wire::Target> target_of(OpenFile& file);
   void lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
                      const InodePtr& known);
   void reply_entry(const Reply& reply, const InodePtr& parent, const std::string& name,
@@ -175,7 +178,10 @@ class Vfs {
   [[nodiscard]] bool gives_away(Inode& inode, const wire::SetAttr& change) const;
   [[nodiscard]] bool takes_group(Inode& inode, const wire::SetAttr& change) const;
   [[nodiscard]] wire::Attr keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size);
-  void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change);
+  void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
+                      bool is_open);
+  // Before a change of mode: what is open is used on, whatever the new mode says.
+  void hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mode);
 
   // ---- changes to directories (vfs_name.cc)
   template <class Request>
@@ -290,6 +296,8 @@ class Vfs {
       const InodePtr& inode);
   std::shared_ptr<upload::InPlaceWriter> adopt_writer(const InodePtr& inode, uint32_t handle,
                                                       uint64_t known_size);
+  [[nodiscard]] static uint32_t take_writer_handle(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
+  void keep_handle(Inode& inode, uint32_t handle);
   void close_remote(uint32_t handle);
   void retire_writer(const InodePtr& inode);
   void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,

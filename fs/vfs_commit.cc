@@ -177,8 +177,8 @@ void Vfs::fsync(const Reply& reply, uint64_t handle, bool data_only) {
     });
     return;
   }
-  drain_in_place(inode, [this, reply, inode, data_only](const Status& drained) {
-    const auto target = target_of(inode);
+  drain_in_place(inode, [this, reply, file, data_only](const Status& drained) {
+    const auto target = target_of(*file);
     if (!drained || !target) {
       if (drained) {
         reply.ok();  // without a name or a handle there is nothing left to sync
@@ -258,6 +258,9 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
       upload = inode->staged->upload;
       placement = inode->staged->placement;
       set_times(placement.attr, inode->attr);
+      if (inode->open_handles > 0 && !map_.may_open_own(inode->attr.mode)) {
+        placement.handle = next_handle();
+      }
     }
   }
   if (!upload) {
@@ -272,9 +275,13 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
   }
   placement.path = inodes_.path(*inode).value_or("");
   transfers_.committing(*upload, placement.path);
+  const uint32_t handle = placement.handle;
   upload->commit(
       std::move(placement), durable, [this, inode] { return inodes_.path(*inode).value_or(""); },
-      [this, inode, done = std::move(done)](Result<wire::CommitAnswer> answer) {
+      [this, inode, handle, done = std::move(done)](Result<wire::CommitAnswer> answer) {
+        if (answer) {
+          keep_handle(*inode, answer->is_open ? handle : 0);
+        }
         finish_commit(inode, std::move(answer), done);
       });
 }
@@ -426,7 +433,7 @@ void Vfs::end_writing(const InodePtr& inode) {
         const MutexLock lock(inode->mutex);
         if (inode->open_writers == 0 && inode->writer == writer) {
           inode->writer = nullptr;
-          handle = std::exchange(inode->writer_handle, 0);
+          handle = take_writer_handle(*inode);
         }
       }
       close_remote(handle);

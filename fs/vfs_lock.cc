@@ -85,8 +85,12 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
   const uint32_t handle = next_handle();
   const uint32_t flags = wire::kOpenRead | wire::kOpenWrite | wire::kOpenCreate;
   client::call(agent_, wire::Open{handle, path, flags, mode},
-               [this, handle, path, owner, adopt](const Result<wire::Attr>& attr) {
-                 close_remote(handle);
+               [this, inode, handle, path, mode, owner, adopt](const Result<wire::Attr>& attr) {
+                 if (attr && !map_.may_open_own(mode)) {
+                   keep_handle(*inode, handle);
+                 } else {
+                   close_remote(handle);
+                 }
                  if (attr && owner.attr.uid) {
                    client::call(agent_, owner,
                                 [adopt, made = *attr](const Result<wire::Attr>& given) {

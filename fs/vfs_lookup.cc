@@ -92,6 +92,9 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
     if (inode->writer_handle != 0) {
       return wire::Target{inode->writer_handle, {}};
     }
+    if (inode->kept_handle != 0) {
+      return wire::Target{inode->kept_handle, {}};
+    }
     for (const auto& weak : inode->open_files) {
       if (auto file = weak.lock()) {
         files.push_back(std::move(file));
@@ -110,6 +113,21 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
     }
   }
   return std::nullopt;
+}
+
+std::optional<wire::Target> Vfs::target_of(OpenFile& file) {
+  uint32_t handle = 0;
+  uint64_t version = 0;
+  {
+    const MutexLock lock(file.inode->mutex);
+    version = file.inode->version;
+    handle = file.inode->writer_handle != 0 ? file.inode->writer_handle : file.inode->kept_handle;
+  }
+  if (handle == 0) {
+    const MutexLock lock(file.mutex);
+    handle = file.version == version ? file.remote_handle : 0;
+  }
+  return handle != 0 ? wire::Target{handle, {}} : target_of(file.inode);
 }
 
 // What the commit has stamped shows as the program saw it while it wrote: git, for one, compares.
@@ -365,7 +383,8 @@ void Vfs::getattr(const Reply& reply, uint64_t id) {
   });
 }
 
-void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set) {
+void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set,
+                  bool is_open) {
   const InodePtr inode = find_inode(reply, id);
   if (!inode) {
     return;
@@ -397,16 +416,20 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
     const MutexLock lock(inode->mutex);
     inode->names_changed_until_ms = 0;
   }
-  when_settled(inode, [this, reply, inode, change](const StagedUse& use) {
+  when_settled(inode, [this, reply, inode, change, is_open](const StagedUse& use) {
     bool local = false;
+    bool refused = false;
     {
       const MutexLock lock(inode->mutex);
       local = is_local(inode->staged);
+      refused = local && change.size && !is_open && (inode->attr.access & wire::kMayWrite) == 0;
     }
-    if (local) {
+    if (refused) {
+      reply.error(EACCES);
+    } else if (local) {
       setattr_staged(reply, inode, change, use);
     } else if (!reply.answered()) {  // else it may have been meant for what was given up
-      setattr_remote(reply, inode, change);
+      setattr_remote(reply, inode, change, is_open);
     }
   });
 }
@@ -416,7 +439,7 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
   const std::shared_ptr<upload::Upload> upload = staged_upload(inode);
   if (!upload) {  // given up meanwhile
     if (!reply.answered()) {
-      setattr_remote(reply, inode, change);
+      setattr_remote(reply, inode, change, false);
     }
     return;
   }
@@ -482,9 +505,22 @@ wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t 
   return shown;
 }
 
-void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change) {
-  wait_in_place(inode, [this, reply, inode, change] {
-    const auto target = target_of(inode);
+void Vfs::hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mode) {
+  if (mode && !map_.may_open_own(*mode)) {
+    hold_open(inode);
+  }
+}
+
+void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
+                         bool is_open) {
+  wait_in_place(inode, [this, reply, inode, change, is_open] {
+    hold_for_mode(inode, change.mode);
+    auto target = target_of(inode);
+    if (change.size && is_open) {
+      if (const auto handle = writer_handle(inode)) {
+        target = wire::Target{*handle, {}};
+      }
+    }
     if (!target) {
       auto last = last_attr(*inode);
       if (last) {
@@ -510,7 +546,8 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
     }
     forget_attr(inode);
     client::call(agent_, wire::SetAttrRequest{*target, change},
-                 [this, reply, inode, before, path = target->path](const Result<wire::Attr>& attr) {
+                 [this, reply, inode, before,
+                  path = inodes_.path(*inode).value_or("")](const Result<wire::Attr>& attr) {
                    if (!attr) {
                      reply.error(attr.error());
                      return;

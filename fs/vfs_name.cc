@@ -161,8 +161,9 @@ void Vfs::hide_left(const Inode& directory, Job done) {
   }
 }
 
-// Before a name goes: what is open keeps the file, so it must be open at the agent. Of a file that
-// is staged the content is in the staging file, but the old version has the extended attributes.
+// Before a name or the right to open it goes: what is open keeps the file, so it must be open at
+// the agent. Of a file that is staged the content is in the staging file, but the old version has
+// the extended attributes.
 void Vfs::hold_open(const InodePtr& inode) {
   std::vector<std::shared_ptr<OpenFile>> files;
   bool writers = false;

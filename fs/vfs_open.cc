@@ -299,7 +299,7 @@ void Vfs::retire_writer(const InodePtr& inode) {
   {
     const MutexLock lock(inode->mutex);
     writer.swap(inode->writer);
-    handle = std::exchange(inode->writer_handle, 0);
+    handle = take_writer_handle(*inode);
   }
   if (writer) {
     writer->drain([this, handle](const Status& status) {
@@ -575,9 +575,11 @@ void Vfs::send_open(const wire::Open& request) {
 
 Result<uint32_t> Vfs::read_handle(OpenFile& file) {
   uint64_t version = 0;
+  uint32_t kept = 0;
   {
     const MutexLock lock(file.inode->mutex);
     version = file.inode->version;
+    kept = file.inode->kept_handle;
   }
   uint32_t old = 0;
   {
@@ -586,6 +588,9 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
       return file.remote_handle;
     }
     old = file.remote_handle;
+  }
+  if (kept != 0) {
+    return kept;
   }
   if (old != 0 && !inodes_.path(*file.inode)) {
     return old;
@@ -617,12 +622,17 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
 
 Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodePtr& inode) {
   uint64_t known_size = 0;
+  uint32_t kept = 0;
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
       return inode->writer;
     }
     known_size = inode->attr.size;
+    kept = inode->kept_handle;
+  }
+  if (kept != 0) {
+    return adopt_writer(inode, kept, known_size);
   }
   const auto request = open_request(inode, wire::kOpenWrite);
   if (!request) {
@@ -646,7 +656,7 @@ std::shared_ptr<upload::InPlaceWriter> Vfs::adopt_writer(const InodePtr& inode, 
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
-      unused = handle;
+      unused = handle != inode->kept_handle ? handle : 0;
       writer = inode->writer;
     } else {
       inode->writer = writer;
@@ -655,6 +665,27 @@ std::shared_ptr<upload::InPlaceWriter> Vfs::adopt_writer(const InodePtr& inode, 
   }
   close_remote(unused);
   return writer;
+}
+
+// What is to be closed where the inode has no writer any more.
+uint32_t Vfs::take_writer_handle(Inode& inode) {
+  const uint32_t handle = std::exchange(inode.writer_handle, 0);
+  return handle != inode.kept_handle ? handle : 0;
+}
+
+// Of the version that is just committed, in place of that of the one before. 0: none.
+void Vfs::keep_handle(Inode& inode, uint32_t handle) {
+  uint32_t old = 0;
+  {
+    const MutexLock lock(inode.mutex);
+    old = inode.kept_handle;
+    if (inode.writer_handle == old) {
+      inode.writer_handle = 0;
+    }
+    inode.kept_handle = inode.open_handles > 0 ? std::exchange(handle, 0) : 0;
+  }
+  close_remote(old);
+  close_remote(handle);
 }
 
 void Vfs::close_remote(uint32_t handle) {
@@ -691,10 +722,14 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
   close_remote(handle);
   bool last_writer = false;
   bool give_up = false;
+  uint32_t kept = 0;
   {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
-    --inode.open_handles;
+    if (--inode.open_handles == 0) {
+      kept = std::exchange(inode.kept_handle, 0);
+      kept = kept != inode.writer_handle ? kept : 0;  // else end_writing() closes it
+    }
     if (file->may_be_refused && inode.open_writers == 1 && inode.staged &&
         !inode.staged->committing && inode.staged->upload->progress().written == 0) {
       inode.staged->abandoned = true;
@@ -702,6 +737,7 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     last_writer = file->writes && --inode.open_writers == 0;
     give_up = inode.open_handles == 0 && inode.staged && inode.staged->unlinked;
   }
+  close_remote(kept);
   if (give_up) {
     abandon(file->inode);
   }

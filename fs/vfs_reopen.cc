@@ -23,9 +23,11 @@ void Vfs::reopen(client::Requester& agent) {
     const auto path = inodes_.path(*inode);
     std::vector<std::shared_ptr<OpenFile>> files;
     uint32_t writer = 0;
+    uint32_t kept = 0;
     {
       const MutexLock lock(inode->mutex);
-      writer = inode->writer_handle;
+      kept = inode->kept_handle;
+      writer = inode->writer_handle != kept ? inode->writer_handle : 0;
       for (const auto& weak : inode->open_files) {
         if (auto file = weak.lock()) {
           files.push_back(std::move(file));
@@ -37,6 +39,9 @@ void Vfs::reopen(client::Requester& agent) {
     }
     if (writer != 0) {
       open_again(agent, writer, *path, wire::kOpenWrite);
+    }
+    if (kept != 0) {  // its mode may forbid that
+      open_again(agent, kept, *path, wire::kOpenRead | wire::kOpenWrite);
     }
     for (const auto& file : files) {
       uint32_t handle = 0;

@@ -304,6 +304,9 @@ void Vfs::setxattr(const Reply& reply, uint64_t id, std::string_view name, ByteS
       reply.error(error != ENODATA ? error : ESTALE);
       return;
     }
+    if (xattr.name == kAccessAcl) {
+      hold_for_mode(inode, permissions_of(xattr.value));
+    }
     client::call(agent_, wire::SetXattr{*target, xattr, static_cast<uint32_t>(flags)},
                  [this, reply, inode, name = xattr.name](const Result<wire::Empty>& answer) {
                    forget_attr(inode);

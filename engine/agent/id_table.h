@@ -2,7 +2,8 @@
 //
 // The client sends requests on an id right behind the request that makes it, without waiting. So a
 // failed open or init leaves its error under the id until close or cancel, and requests on the id
-// get it. Requests on one id run on its strand, in order. Thread-safe; only the reader adds.
+// get it. Requests on one id run on its strand, in order. Thread-safe; the reader adds, and a
+// commit, whose handle nobody uses before its answer.
 #pragma once
 
 #include <cerrno>

@@ -133,6 +133,36 @@ Status sync_directory(const Location& target, int file) {
   return ::syncfs(file) == 0 ? Status{} : Status(fail_os(errno, "syncfs"));
 }
 
+// The file behind `fd` for the placement's handle: before its mode may forbid its owner to open it.
+// Null where no handle is asked for, or it cannot be had: then the client does without.
+Result<std::shared_ptr<Handle>> open_for(Context& context, const wire::Placement& placement,
+                                         int fd) {
+  if (placement.handle == 0) {
+    return nullptr;
+  }
+  CPAWAY_TRY(context.handles.check_free(placement.handle));
+  UniqueFd opened;
+  if (context.mode != Mode::write_only) {
+    opened.reset(::open(concat("/proc/self/fd/", fd).c_str(), O_RDWR | O_CLOEXEC));
+  }
+  if (!opened) {
+    return nullptr;
+  }
+  auto handle = std::make_shared<Handle>();
+  handle->fd = std::move(opened);
+  return handle;
+}
+
+wire::CommitAnswer answer_of(Context& context, const wire::Placement& placement,
+                             const wire::Attr& attr, const hash::Sha256Value& sha256,
+                             std::shared_ptr<Handle> handle) {
+  const bool is_open = handle != nullptr;
+  if (is_open) {
+    context.handles.add(placement.handle, std::move(handle));
+  }
+  return {attr, sha256, time_now(), is_open};
+}
+
 }  // namespace
 
 Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
@@ -146,6 +176,7 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   }
   Location staged;
   staged.dir = file.fd();
+  CPAWAY_ASSIGN(auto handle, open_for(context, placement, file.fd()));
   CPAWAY_TRY(apply_attributes(target, old, placement, file, staged));
   const bool sync = durable || context.sync_commit;
   if (sync) {
@@ -163,7 +194,7 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   if (!sync) {
     context.background_sync.schedule(file.fd(), attr.dev, attr.size);
   }
-  return wire::CommitAnswer{attr, sha256, time_now()};
+  return answer_of(context, placement, attr, sha256, std::move(handle));
 }
 
 bool can_pass_for_new(int old) {
@@ -238,6 +269,7 @@ Result<wire::CommitAnswer> place_identical(Context& context, int old,
   }
   Location file;
   file.dir = old;
+  CPAWAY_ASSIGN(auto handle, open_for(context, placement, old));
   const auto values = values_of(file, placement.xattrs);
   if (Status changed = change_in_place(file, st, placement); !changed) {
     change_back(file, st, placement.xattrs, values);
@@ -247,7 +279,7 @@ Result<wire::CommitAnswer> place_identical(Context& context, int old,
     CPAWAY_TRY(sync_fd(old));
   }
   CPAWAY_ASSIGN(const wire::Attr attr, read_attr(old));
-  return wire::CommitAnswer{attr, sha256, time_now()};
+  return answer_of(context, placement, attr, sha256, std::move(handle));
 }
 
 }  // namespace cpaway::agent

@@ -150,7 +150,7 @@ void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& s
                      [self, path, sha256, done](Result<wire::Attr> attr) {
                        self->strand_.post([self, path, sha256, done, attr = std::move(attr)] {
                          self->end_commit(attr ? Result<wire::CommitAnswer>(
-                                                     wire::CommitAnswer{*attr, sha256, {}})
+                                                     wire::CommitAnswer{*attr, sha256, {}, false})
                                                : fail(attr.error()),
                                           path, done);
                        });

@@ -225,7 +225,9 @@ struct Placement {
   std::vector<Xattr> xattrs;
   std::optional<Owner> owner = std::nullopt;  // `attr` outweighs it
   std::vector<std::string> dropped;           // xattrs that the old version does not hand down
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, owner, dropped);
+  // Not 0: the new version is opened by it, for reading and writing whatever its mode says.
+  uint32_t handle = 0;
+  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, owner, dropped, handle);
 };
 
 struct CommitAnswer {
@@ -233,7 +235,8 @@ struct CommitAnswer {
   Attr attr;
   hash::Sha256Value sha256{};  // of the file that now has the name; zeros: not computed
   Time now;  // zero where the answer was lost, and the client has found the file committed
-  CPAWAY_FIELDS(attr, sha256, now);
+  bool is_open = false;  // by the placement's handle
+  CPAWAY_FIELDS(attr, sha256, now, is_open);
 };
 
 struct Commit {

@@ -57,19 +57,12 @@ Outcome outcome_of_attr(int result, const struct stat& st) {
   return outcome;
 }
 
-// The mount opens a file again after a commit, so a mode that forbids it must not come between.
 constexpr unsigned kOwner = 0600;
 
-bool is_open(const FsSide& side, const struct stat& file) {
-  for (size_t slot = 0; slot < FsSide::kSlots; ++slot) {
-    struct stat st {};
-    // The type as well: an open fifo without a name lends its number on the remote host to others.
-    if (::fstat(side.fd(slot), &st) == 0 && st.st_dev == file.st_dev && st.st_ino == file.st_ino &&
-        ((st.st_mode ^ file.st_mode) & S_IFMT) == 0) {
-      return true;
-    }
-  }
-  return false;
+// Directories stay searchable: a kernel that has names in its cache asks nobody. And fifos stay
+// open to root, who is asked about by the kernel of the mount.
+unsigned bits_to_keep(const struct stat& st) {
+  return (S_ISDIR(st.st_mode) ? 0311U : 0) | (S_ISFIFO(st.st_mode) ? kOwner : 0);
 }
 
 // ---- open files
@@ -96,7 +89,7 @@ int open_flags(uint32_t choice) {
 }
 
 Outcome run_open(FsSide& side, const Op& op) {
-  UniqueFd fd(::open(side.full(op.path).c_str(), open_flags(op.choice), op.mode | kOwner));
+  UniqueFd fd(::open(side.full(op.path).c_str(), open_flags(op.choice), op.mode));
   if (!fd) {
     return {-1, errno, {}};
   }
@@ -177,8 +170,11 @@ Outcome run_fstat(FsSide& side, const Op& op) {
 
 Outcome run_fchmod(FsSide& side, const Op& op) {
   struct stat st {};
-  const bool is_directory = ::fstat(side.fd(op.slot), &st) == 0 && S_ISDIR(st.st_mode);
-  return outcome_of(::fchmod(side.fd(op.slot), op.mode | kOwner | (is_directory ? 0111U : 0)));
+  unsigned mode = op.mode;
+  if (::fstat(side.fd(op.slot), &st) == 0) {
+    mode |= bits_to_keep(st);
+  }
+  return outcome_of(::fchmod(side.fd(op.slot), mode));
 }
 
 Outcome run_list_slot(FsSide& side, const Op& op) {
@@ -318,15 +314,12 @@ Outcome run_mkfifo(FsSide& side, const Op& op) {
   return outcome_of(::mkfifo(side.full(op.path).c_str(), op.mode | kOwner));
 }
 
-// Directories stay searchable: a kernel that has names in its cache asks nobody. And fifos stay
-// open to root, who is asked about by the kernel of the mount.
 Outcome run_chmod(FsSide& side, const Op& op) {
   struct stat st {};
   const std::string path = side.full(op.path);
   unsigned mode = op.mode;
   if (::stat(path.c_str(), &st) == 0) {
-    mode |= S_ISDIR(st.st_mode) ? 0311U : 0;
-    mode |= S_ISFIFO(st.st_mode) || is_open(side, st) ? kOwner : 0;
+    mode |= bits_to_keep(st);
   }
   return outcome_of(::chmod(path.c_str(), mode));
 }

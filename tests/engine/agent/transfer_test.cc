@@ -239,6 +239,27 @@ TEST_F(TransferTest, AHiddenFileOutlivesItsDirectory) {
   EXPECT_FALSE(client.call(wire::Commit{1, 1000, std::nullopt, false, place_at("f")}));
 }
 
+TEST_F(TransferTest, TheNewVersionIsOpenByAHandle) {
+  wire::Placement placement = place_at("f");
+  placement.create_mode = 0;
+  placement.handle = 9;
+  const auto small = put(placement, "small");
+  ASSERT_TRUE(small && small->is_open);
+  EXPECT_EQ(errno_of(put(placement, "again")), EINVAL);  // in use
+  const Bytes bytes{'S'};
+  EXPECT_TRUE(client.call(wire::Write{9, 0, hash::block_hash(bytes)}, shared(bytes)));
+  EXPECT_EQ(read_file(dir.file("f")), "Small");
+  placement.handle = 10;
+  const auto large = upload(client, 1, placement, random_bytes(2 * wire::kBlockSize, 1));
+  ASSERT_TRUE(large && large->is_open);
+  wire::SetAttrRequest cut{{10, {}}, {}};
+  cut.attr.size = 3;
+  EXPECT_TRUE(client.call(cut));
+  EXPECT_EQ(read_file(dir.file("f")).size(), 3U);
+  EXPECT_TRUE(client.call(wire::Close{9}) && client.call(wire::Close{10}));
+  EXPECT_FALSE(put(place_at("f"), "other")->is_open);
+}
+
 TEST_F(TransferTest, ExclusiveNeedsAFreeName) {
   write_file(dir.file("f"), "old");
   wire::Placement placement = place_at("f");

@@ -196,6 +196,7 @@ Placement some_placement() {
   placement.attr.size.reset();
   placement.xattrs = {{"user.a", {1, 2, 3}}, {"user.b", {}}};
   placement.dropped = {"user.c"};
+  placement.handle = 9;
   return placement;
 }
 
@@ -215,7 +216,7 @@ void add_connection(Collector& out) {
 void add_transfers(Collector& out) {
   const auto block_hash = counting<16>(0x10);
   const auto digest = counting<32>(0x80);
-  const CommitAnswer committed{some_attr(), digest, {1700000004, 4}};
+  const CommitAnswer committed{some_attr(), digest, {1700000004, 4}, true};
   out.request(Init{7, "dir/new", ".cpaway-0123456789abcdef.part"});
   out.answer(Op::init, Init::Answer{".cpaway-0123456789abcdef.part", 1ULL << 33U});
   out.request(TransferStatus{7});

@@ -1,0 +1,103 @@
+// A descriptor does what it was opened for, whatever the file's mode says by then (open(2)): also
+// where the login user, who is not root, could not open it again.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "engine/base/fd.h"
+#include "tests/e2e/mounted_remote.h"
+
+namespace cpaway::testing {
+namespace {
+
+class OpenMode : public MountedRemote {
+ protected:
+  static void put(const UniqueFd& fd, const std::string& text, off_t offset) {
+    ASSERT_EQ(::pwrite(fd.get(), text.data(), text.size(), offset),
+              static_cast<ssize_t>(text.size()))
+        << ::strerror(errno);
+  }
+  static std::string get(const UniqueFd& fd, size_t size, off_t offset = 0) {
+    std::string text(size, '\0');
+    const ssize_t got = ::pread(fd.get(), text.data(), size, offset);
+    return got < 0 ? ::strerror(errno) : text.substr(0, static_cast<size_t>(got));
+  }
+  // Everything that a descriptor for reading and writing is for, on a file that holds "12".
+  void use(const UniqueFd& fd) {
+    put(fd, "345", 2);
+    EXPECT_EQ(get(fd, 9), "12345");
+    EXPECT_EQ(::ftruncate(fd.get(), 4), 0) << ::strerror(errno);
+    EXPECT_EQ(::fsync(fd.get()), 0) << ::strerror(errno);
+    EXPECT_EQ(::lseek(fd.get(), 0, SEEK_DATA), 0) << ::strerror(errno);
+    EXPECT_EQ(::fallocate(fd.get(), 0, 0, 6), 0) << ::strerror(errno);
+    put(fd, "x", 0);
+    EXPECT_EQ(get(fd, 9), std::string("x234\0\0", 6));
+  }
+};
+
+TEST_F(OpenMode, OfANewFileThatIsSynced) {
+  mount();
+  for (const mode_t mode : {0444U, 0200U, 0U}) {
+    const std::string name = "f" + std::to_string(mode);
+    UniqueFd fd(::open(on_mount(name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, mode));
+    put(fd, "12", 0);
+    ASSERT_EQ(::fsync(fd.get()), 0);
+    use(fd);
+    ASSERT_EQ(::close(fd.release()), 0);
+    EXPECT_EQ(read_file(on_remote(name)), std::string("x234\0\0", 6));
+  }
+}
+
+// As when a program starts another that ends before it.
+TEST_F(OpenMode, OfANewFileOfWhichAnotherDescriptorIsClosed) {
+  mount();
+  UniqueFd fd(::open(on_mount("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0));
+  const std::string large(3U << 20U, 'a');
+  put(fd, large, 0);
+  ASSERT_EQ(::close(::dup(fd.get())), 0);
+  put(fd, "b", 0);
+  EXPECT_EQ(get(fd, 2), "ba");
+  ASSERT_EQ(::close(fd.release()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "b" + large.substr(1));
+}
+
+TEST_F(OpenMode, OfAFileWhoseModeIsChanged) {
+  mount();
+  write_remote("f", "12");
+  UniqueFd fd = open_on_mount("f", O_RDWR);
+  ASSERT_EQ(::chmod(on_mount("f").c_str(), 0), 0);
+  use(fd);
+  UniqueFd synced(::open(on_mount("g").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  put(synced, "12", 0);
+  ASSERT_EQ(::fsync(synced.get()), 0);
+  ASSERT_EQ(::fchmod(synced.get(), 0), 0);
+  use(synced);
+}
+
+TEST_F(OpenMode, IsAskedForByWhoTruncatesByName) {
+  mount();
+  const UniqueFd fd(::open(on_mount("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0444));
+  put(fd, "12", 0);
+  EXPECT_EQ(::truncate(on_mount("f").c_str(), 1), -1);
+  EXPECT_EQ(errno, EACCES);
+  EXPECT_EQ(::ftruncate(fd.get(), 1), 0);
+}
+
+TEST_F(OpenMode, OfAFileThatIsReplacedByOneThatMayNotBeRead) {
+  mount();
+  write_remote("f", "12");
+  const UniqueFd reader = open_on_mount("f", O_RDONLY);
+  UniqueFd writer = open_on_mount("f", O_WRONLY | O_TRUNC);
+  put(writer, "345", 0);
+  ASSERT_EQ(::fchmod(writer.get(), 0200), 0);
+  ASSERT_EQ(::close(writer.release()), 0);
+  EXPECT_EQ(get(reader, 9), "345");
+  EXPECT_EQ(::open(on_mount("f").c_str(), O_RDONLY), -1);
+  EXPECT_EQ(errno, EACCES);
+}
+
+}  // namespace
+}  // namespace cpaway::testing
