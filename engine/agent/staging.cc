@@ -191,8 +191,16 @@ Status StagingFile::rename_to(const Location& to, bool exclusive) {
     }
     return fail_os(errno, to.name);
   }
-  name_.clear();
+  become_file();
   return {};
+}
+
+// Programs may lock it now, also while the background sync has it open.
+void StagingFile::become_file() {
+  name_.clear();
+  if (std::exchange(locked_, false)) {
+    ::flock(fd_.get(), LOCK_UN);
+  }
 }
 
 Status StagingFile::link_to(const Location& to) {
@@ -200,7 +208,7 @@ Status StagingFile::link_to(const Location& to) {
     return fail_os(errno, to.name);
   }
   ::unlinkat(dir_.get(), name_.c_str(), 0);
-  name_.clear();
+  become_file();
   return {};
 }
 

@@ -56,6 +56,7 @@ class StagingFile {
   [[nodiscard]] bool has_name(int fd) const;
   // For filesystems that know no RENAME_NOREPLACE.
   [[nodiscard]] Status link_to(const Location& to);
+  void become_file();
 
   UniqueFd dir_;
   std::string name_;  // empty once it has its final name

@@ -4,8 +4,10 @@
 #include <linux/falloc.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -88,16 +90,28 @@ int open_flags(uint32_t choice) {
   return (flags & O_ACCMODE) == O_RDONLY ? flags & ~O_TRUNC : flags;
 }
 
-Outcome run_open(FsSide& side, const Op& op) {
-  UniqueFd fd(::open(side.full(op.path).c_str(), open_flags(op.choice), op.mode));
+Outcome put_into(FsSide& side, size_t slot, UniqueFd fd) {
   if (!fd) {
     return {-1, errno, {}};
   }
-  if (side.fd(op.slot) >= 0) {
-    side.close(op.slot);
+  if (side.fd(slot) >= 0) {
+    side.close(slot);
   }
-  side.put(op.slot, std::move(fd));
+  side.put(slot, std::move(fd));
   return {};
+}
+
+Outcome run_open(FsSide& side, const Op& op) {
+  UniqueFd fd(::open(side.full(op.path).c_str(), open_flags(op.choice), op.mode));
+  return put_into(side, op.slot, std::move(fd));
+}
+
+// The same file anew, which may have no name any more.
+Outcome run_reopen(FsSide& side, const Op& op) {
+  const int flags = open_flags(op.choice) & ~(O_CREAT | O_EXCL | O_NOFOLLOW);
+  const std::string path = "/proc/self/fd/" + std::to_string(side.fd(op.slot));
+  UniqueFd fd(::open(path.c_str(), flags));
+  return put_into(side, op.other_slot, std::move(fd));
 }
 
 Outcome run_close(FsSide& side, const Op& op) {
@@ -107,14 +121,7 @@ Outcome run_close(FsSide& side, const Op& op) {
 
 Outcome run_dup(FsSide& side, const Op& op) {
   UniqueFd fd(::fcntl(side.fd(op.slot), F_DUPFD_CLOEXEC, 0));
-  if (!fd) {
-    return {-1, errno, {}};
-  }
-  if (side.fd(op.other_slot) >= 0) {
-    side.close(op.other_slot);
-  }
-  side.put(op.other_slot, std::move(fd));
-  return {};
+  return put_into(side, op.other_slot, std::move(fd));
 }
 
 Outcome run_read(FsSide& side, const Op& op) {
@@ -141,6 +148,52 @@ Outcome run_pwrite(FsSide& side, const Op& op) {
   const Bytes bytes = content_of(op);
   return outcome_of(
       ::pwrite(side.fd(op.slot), bytes.data(), bytes.size(), static_cast<off_t>(op.offset)));
+}
+
+Outcome run_append(FsSide& side, const Op& op) {
+  Bytes bytes = content_of(op);
+  const iovec part{bytes.data(), bytes.size()};
+  return outcome_of(::pwritev2(side.fd(op.slot), &part, 1, 0, RWF_APPEND));
+}
+
+// What is not dirty is read anew.
+Outcome run_fadvise(FsSide& side, const Op& op) {
+  return outcome_of(::posix_fadvise(side.fd(op.slot), 0, 0, POSIX_FADV_DONTNEED));
+}
+
+// The login user opens the file for a lock, so its mode counts there.
+bool may_be_locked(const FsSide& side, const Op& op) {
+  struct stat st {};
+  return ::fstat(side.fd(op.slot), &st) != 0 || (st.st_mode & kOwner) == kOwner;
+}
+
+Outcome run_flock(FsSide& side, const Op& op) {
+  constexpr std::array<int, 3> kKinds{LOCK_SH, LOCK_EX, LOCK_UN};
+  return may_be_locked(side, op)
+             ? outcome_of(::flock(side.fd(op.slot), kKinds[op.choice % 3] | LOCK_NB))
+             : Outcome{};
+}
+
+// Locks of the open file: those of a process would not conflict here.
+Outcome run_lock(FsSide& side, const Op& op) {
+  constexpr std::array<short, 3> kKinds{F_RDLCK, F_WRLCK, F_UNLCK};
+  struct flock lock {};
+  lock.l_type = kKinds[op.choice % 3];
+  lock.l_whence = SEEK_SET;
+  lock.l_start = static_cast<off_t>(op.offset % 64);
+  lock.l_len = static_cast<off_t>(op.size % 64);
+  if (!may_be_locked(side, op)) {
+    return {};
+  }
+  if (op.choice / 3 % 4 != 0) {
+    return outcome_of(::fcntl(side.fd(op.slot), F_OFD_SETLK, &lock));
+  }
+  lock.l_type = op.choice % 2 == 0 ? F_RDLCK : F_WRLCK;
+  Outcome outcome = outcome_of(::fcntl(side.fd(op.slot), F_OFD_GETLK, &lock));
+  if (outcome.value == 0) {
+    outcome.data = lock.l_type == F_UNLCK ? "free" : "held";  // which of several is not told
+  }
+  return outcome;
 }
 
 Outcome run_lseek(FsSide& side, const Op& op) {
@@ -279,6 +332,12 @@ Outcome run_link(FsSide& side, const Op& op) {
   return outcome_of(::linkat(AT_FDCWD, side.full(op.path).c_str(), AT_FDCWD,
                              side.full(op.other_path).c_str(),
                              op.choice % 4 == 0 ? AT_SYMLINK_FOLLOW : 0));
+}
+
+Outcome run_link_slot(FsSide& side, const Op& op) {
+  const std::string from = "/proc/self/fd/" + std::to_string(side.fd(op.slot));
+  return outcome_of(
+      ::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, side.full(op.path).c_str(), AT_SYMLINK_FOLLOW));
 }
 
 Outcome run_symlink(FsSide& side, const Op& op) {
@@ -424,14 +483,19 @@ struct Kind {
   Outcome (*run)(FsSide& side, const Op& op);
 };
 
-constexpr std::array<Kind, 34> kKinds{{
+constexpr std::array<Kind, 40> kKinds{{
     {"open", 120, "spm", run_open},
+    {"reopen", 20, "st", run_reopen},
     {"close", 30, "s", run_close},
     {"dup", 15, "st", run_dup},
     {"read", 30, "sz", run_read},
     {"pread", 40, "soz", run_pread},
     {"write", 60, "sz", run_write},
     {"pwrite", 60, "soz", run_pwrite},
+    {"append", 10, "sz", run_append},
+    {"fadvise", 15, "s", run_fadvise},
+    {"flock", 15, "s", run_flock},
+    {"lock", 15, "soz", run_lock},
     {"lseek", 20, "so", run_lseek},
     {"ftruncate", 20, "so", run_ftruncate},
     {"fsync", 15, "s", run_fsync},
@@ -445,6 +509,7 @@ constexpr std::array<Kind, 34> kKinds{{
     {"truncate", 20, "po", run_truncate},
     {"rename", 60, "pq", run_rename},
     {"link", 30, "pq", run_link},
+    {"link_slot", 8, "ps", run_link_slot},
     {"symlink", 20, "pq", run_symlink},
     {"readlink", 15, "p", run_readlink},
     {"unlink", 30, "p", run_unlink},

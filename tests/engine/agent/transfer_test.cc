@@ -1,5 +1,6 @@
 // Uploads: init, blocks, commit, cancel, and small files.
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -258,6 +259,16 @@ TEST_F(TransferTest, TheNewVersionIsOpenByAHandle) {
   EXPECT_EQ(read_file(dir.file("f")).size(), 3U);
   EXPECT_TRUE(client.call(wire::Close{9}) && client.call(wire::Close{10}));
   EXPECT_FALSE(put(place_at("f"), "other")->is_open);
+}
+
+// Others may lock it, though it is open for the sync behind.
+TEST_F(TransferTest, ACommittedFileIsNotLocked) {
+  ASSERT_TRUE(put(place_at("small"), "content"));
+  ASSERT_TRUE(upload(client, 1, place_at("large"), random_bytes(9 << 20U, 1)));
+  for (const char* name : {"small", "large"}) {
+    const UniqueFd fd(::open(dir.file(name).c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(::flock(fd.get(), LOCK_EX | LOCK_NB), 0) << name;
+  }
 }
 
 TEST_F(TransferTest, ExclusiveNeedsAFreeName) {
