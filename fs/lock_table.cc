@@ -39,6 +39,18 @@ LockOwnerPtr LockTable::take(const LockKey& key) {
   return owner;
 }
 
+LockOwnerPtr LockTable::take_outdated(const LockKey& key, uint64_t version) {
+  const MutexLock lock(mutex_);
+  const auto found = owners_.find(key);
+  if (found == owners_.end() || found->second->version == version || found->second->handle == 0 ||
+      !found->second->ranges.empty()) {
+    return nullptr;
+  }
+  LockOwnerPtr owner = std::move(found->second);
+  owners_.erase(found);
+  return owner;
+}
+
 // A process that has POSIX locks gives them up with its own close, which comes before the last one
 // of the file: those that are left are flocks and open file description locks.
 std::vector<LockOwnerPtr> LockTable::take_all(const std::shared_ptr<OpenFile>& file) {
@@ -68,6 +80,17 @@ std::vector<LockOwnerPtr> LockTable::all() const {
     all.push_back(owner);
   }
   return all;
+}
+
+bool LockTable::is_locked(uint64_t inode) const {
+  const MutexLock lock(mutex_);
+  for (auto it = owners_.lower_bound({inode, 0, 0});
+       it != owners_.end() && it->first.inode == inode; ++it) {
+    if (!it->second->ranges.empty()) {
+      return true;
+    }
+  }
+  return false;
 }
 
 void LockTable::attach(const LockOwnerPtr& owner, const std::shared_ptr<OpenFile>& file) {

@@ -34,11 +34,13 @@ struct LockKey {
 
 // The inode and the handle are constant, the rest is LockTable's.
 struct LockOwner {
-  LockOwner(LockKey k, InodePtr i, uint32_t h) : key(k), inode(std::move(i)), handle(h) {}
+  LockOwner(LockKey k, InodePtr i, uint64_t v, uint32_t h)
+      : key(k), inode(std::move(i)), version(v), handle(h) {}
 
   const LockKey key;
   const InodePtr inode;
-  const uint32_t handle;  // at the agent; 0: a file without a name, whose locks only we can see
+  const uint64_t version;  // Inode::version that its handle has open
+  const uint32_t handle;   // at the agent; 0: a file without a name, whose locks only we can see
 
   LockRanges ranges;
   pid_t pid = 0;
@@ -54,11 +56,16 @@ class LockTable {
   [[nodiscard]] LockOwnerPtr find(const LockKey& key) const CPAWAY_EXCLUDES(mutex_);
   // The one that is there already, where somebody was faster.
   [[nodiscard]] LockOwnerPtr add(const LockOwnerPtr& owner) CPAWAY_EXCLUDES(mutex_);
+  // Removes and returns it where it holds no lock, and has another version than this one open: the
+  // file was replaced. Null otherwise.
+  LockOwnerPtr take_outdated(const LockKey& key, uint64_t version) CPAWAY_EXCLUDES(mutex_);
   // Removes and returns it; null where there is none.
   LockOwnerPtr take(const LockKey& key) CPAWAY_EXCLUDES(mutex_);
   // The owners whose locks end with this open file: what its last close has left.
   std::vector<LockOwnerPtr> take_all(const std::shared_ptr<OpenFile>& file) CPAWAY_EXCLUDES(mutex_);
   [[nodiscard]] std::vector<LockOwnerPtr> all() const CPAWAY_EXCLUDES(mutex_);
+  // Whether anybody on this mount holds a lock on the file.
+  [[nodiscard]] bool is_locked(uint64_t inode) const CPAWAY_EXCLUDES(mutex_);
 
   // `file` shares in what happens to the owner's locks.
   void attach(const LockOwnerPtr& owner, const std::shared_ptr<OpenFile>& file)

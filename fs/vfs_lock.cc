@@ -163,13 +163,19 @@ void Vfs::lock(const Reply& reply, uint64_t handle, const LockRequest& request) 
 Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest& request) {
   const InodePtr& inode = file->inode;
   const LockKey key{inode->id, request.family, request.owner};
+  bool staged = false;
+  uint64_t version = 0;
+  {
+    const MutexLock lock(inode->mutex);
+    staged = inode->staged.has_value();
+    version = inode->version;
+  }
+  const LockOwnerPtr outdated = locks_.take_outdated(key, version);
+  if (outdated) {
+    close_remote(outdated->handle);
+  }
   LockOwnerPtr owner = locks_.find(key);
   if (!owner) {
-    bool staged = false;
-    {
-      const MutexLock lock(inode->mutex);
-      staged = inode->staged.has_value();
-    }
     uint32_t target = 0;
     if (!staged && file->writes) {
       CPAWAY_TRY(in_place_writer(inode));
@@ -178,7 +184,10 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
     } else if (!staged) {
       CPAWAY_ASSIGN(target, read_handle(*file));
     }
-    const auto made = std::make_shared<LockOwner>(key, inode, staged ? 0 : next_handle());
+    const auto made = std::make_shared<LockOwner>(key, inode, version, staged ? 0 : next_handle());
+    if (outdated) {
+      made->files = outdated->files;
+    }
     // Sent before others find it, so that no lock overtakes it.
     if (!staged) {
       send_open_lock(agent_, made, {target, {}});
@@ -302,7 +311,8 @@ void Vfs::see_changes(const InodePtr& inode, const wire::Lock::Answer& answer,
     inode->lock_attr = answer.attr;
     inode->lock_attr_settled =
         answer.now.seconds - answer.attr.ctime.seconds > kSettledSeconds && !is_written;
-    const bool is_newest = inode->change_count == change_count && !inode->staged && !is_written;
+    const bool is_newest = inode->change_count == change_count && !inode->staged && !is_written &&
+                           identity_of(answer.attr) == identity_of(inode->attr);
     if (is_newest) {
       inode->attr = answer.attr;
     }

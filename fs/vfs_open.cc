@@ -243,15 +243,17 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
 }
 
 // A new version is staged, unless putting another file in its place would break something: other
-// names of the same file, an owner that we cannot give it, a directory that we may not change.
+// names of the same file, an owner that we cannot give it, a directory that we may not change, a
+// lock that others are to see.
 void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                           const wire::Attr& parent, const fuse_file_info& info) {
   const bool owner = attr.uid == map_.remote_uid() || map_.remote_uid() == 0;
   // Its extended attributes are handed down; those of the user can be read by who may read the
   // file.
   const bool readable = (attr.access & (wire::kMayRead | wire::kNoXattrs)) != 0;
-  const bool replaceable =
-      S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable && may_stage_in(parent);
+  const bool copying = is_copying(reply.caller());
+  const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable &&
+                           may_stage_in(parent) && (copying || !locks_.is_locked(inode->id));
   const auto path = replaceable ? inodes_.path(*inode) : std::nullopt;
   if (!path) {
     open_writing(reply, inode, attr, info, true);
@@ -260,7 +262,6 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   auto upload = upload::Upload::create(upload_context(), *path, {upload::key_of(attr), {}});
   // The next version will be about as large. Who only writes cannot map it.
   fuse_file_info out = info;
-  const bool copying = is_copying(reply.caller());
   const bool direct = copying && (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile;
   std::shared_ptr<OpenFile> file;
   {

@@ -63,6 +63,7 @@ FsModel::FsModel(ModelPlaces places, uint64_t seed) : places_(std::move(places))
   if (::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, 0, 1) != 0 && errno == EOPNOTSUPP) {
     left_out_ += "fallocate ";
   }
+  left_out_ += places_.left_out;
   if (const char* given = ::getenv("CPAWAY_TEST_WITHOUT")) {
     left_out_ += std::string(given) + " ";
   }

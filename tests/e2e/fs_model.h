@@ -18,7 +18,8 @@ struct ModelPlaces {
   std::string mount;   // directories of which sequences run in new ones below
   std::string remote;  // the mount's, on the remote host
   std::string local;
-  FileOwner owner;  // the login user there
+  FileOwner owner;       // the login user there
+  std::string left_out;  // kinds of operations, a space behind each
 };
 
 class FsModel {

@@ -44,7 +44,8 @@ class Locker {
     short type = F_WRLCK;
     bool wait = false;
     int flags = O_RDWR | O_CREAT;
-    bool restarts = false;  // its handler of SIGUSR1 restarts system calls
+    bool restarts = false;       // its handler of SIGUSR1 restarts system calls
+    std::string_view text = {};  // that it writes before
   };
 
   Locker(const std::string& path, const What& what) {
@@ -106,6 +107,7 @@ class Locker {
     ::sigaction(SIGUSR1, &action, nullptr);
     const int fd = ::open(path.c_str(), what.flags, 0644);
     const int copy = ::open(path.c_str(), O_RDONLY);
+    ::write(fd, what.text.data(), what.text.size());
     auto error = static_cast<unsigned char>(
         fd < 0 ? errno : set_lock(fd, what.family, what.type, what.wait));
     ::write(say, &error, 1);
@@ -365,6 +367,22 @@ TEST_F(LockOnMounts, LockedReadsAreNew) {
     }
   }
   EXPECT_EQ(read_file(on_remote("f")), "0050");
+}
+
+// A file that is truncated is a new one on the remote host, with its commit.
+TEST_F(LockOnMounts, ATruncatedFileHasTheSameLocks) {
+  write_remote("f", "content");
+  const UniqueFd first = open_on_mount("f", O_RDWR);
+  for (const Family family : {Family::flock, Family::posix}) {
+    ASSERT_EQ(set_lock(first.get(), family, F_WRLCK, false), 0);
+    Locker second(on_mount("f"), {.family = family, .flags = O_RDWR | O_TRUNC, .text = "new"});
+    EXPECT_EQ(second.result(), EAGAIN);
+    ASSERT_EQ(set_lock(first.get(), family, F_UNLCK, false), 0);
+  }
+  Locker third(on_mount("f"), {.flags = O_RDWR | O_TRUNC, .text = "newest"});
+  EXPECT_EQ(third.result(), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "newest");
+  EXPECT_EQ(set_lock(first.get(), Family::posix, F_WRLCK, false), EAGAIN);
 }
 
 // The usual lock file of a shell script: made or truncated by each that wants the lock.

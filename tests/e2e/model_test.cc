@@ -15,16 +15,19 @@ constexpr uint32_t kSeed = 5;
 
 class Model : public MountedRemote {
  protected:
-  void run(const std::string& options) {
+  void run(const std::string& options, const std::string& left_out) {
     mount(options);
     ASSERT_EQ(::mkdir(local("model").c_str(), 0755), 0);
     const char* seconds = ::getenv("CPAWAY_TEST_SECONDS");
     const auto end = std::chrono::steady_clock::now() +
                      std::chrono::seconds(seconds != nullptr ? std::atoi(seconds) : 0);
     const uint32_t seed = seconds != nullptr ? random_seed() : kSeed;
-    FsModel model(
-        {mountpoint(), on_remote(""), local("model"), {sshd().user().uid, sshd().user().gid}},
-        seed);
+    FsModel model({mountpoint(),
+                   on_remote(""),
+                   local("model"),
+                   {sshd().user().uid, sshd().user().gid},
+                   left_out},
+                  seed);
     std::string failure;
     for (int i = 0; failure.empty() && (i < kSequences || std::chrono::steady_clock::now() < end);
          ++i) {
@@ -36,12 +39,12 @@ class Model : public MountedRemote {
 };
 
 TEST_F(Model, DoesWhatALocalDirectoryDoes) {
-  run("");
+  run("", "");
 }
 
-// Its unlinks are delayed.
+// Its unlinks are delayed. Files that are locked it replaces all the same.
 TEST_F(Model, DoesSoForACopyingProgram) {
-  run("copy_programs=cpaway_e2e_test");
+  run("copy_programs=cpaway_e2e_test", "flock lock ");
 }
 
 }  // namespace

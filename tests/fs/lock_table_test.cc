@@ -15,14 +15,15 @@ using wire::kWriteLock;
 class LockTableTest : public ::testing::Test {
  protected:
   LockOwnerPtr add(uint8_t family, uint64_t owner, const std::shared_ptr<OpenFile>& by) {
-    const auto made =
-        std::make_shared<LockOwner>(LockKey{inode->id, family, owner}, inode, next_handle++);
+    const auto made = std::make_shared<LockOwner>(LockKey{inode->id, family, owner}, inode, version,
+                                                  next_handle++);
     auto added = table.add(made);
     table.attach(added, by);
     return added;
   }
 
   uint32_t next_handle = 1;
+  uint64_t version = 1;
   const InodePtr inode = std::make_shared<Inode>(7, 700);
   const std::shared_ptr<OpenFile> file = std::make_shared<OpenFile>(inode, true, O_RDWR);
   const std::shared_ptr<OpenFile> other = std::make_shared<OpenFile>(inode, true, O_RDWR);
@@ -60,6 +61,18 @@ TEST_F(LockTableTest, AFileTakesItsLocksAlong) {
   const auto stays = add(kFlock, 3, other);
   EXPECT_EQ(table.take_all(file), (std::vector<LockOwnerPtr>{described, flock}));
   EXPECT_EQ(table.all(), std::vector<LockOwnerPtr>{stays});
+}
+
+TEST_F(LockTableTest, WhoHoldsNothingLocksTheNewVersion) {
+  const auto owner = add(kPosixLock, 1, file);
+  table.record(owner, {kWriteLock, 0, 9}, 100);
+  EXPECT_TRUE(table.is_locked(inode->id));
+  EXPECT_EQ(table.take_outdated(owner->key, version + 1), nullptr);
+  table.record(owner, {kUnlock, 0, 9}, 100);
+  EXPECT_FALSE(table.is_locked(inode->id));
+  EXPECT_EQ(table.take_outdated(owner->key, version), nullptr);
+  EXPECT_EQ(table.take_outdated(owner->key, version + 1), owner);
+  EXPECT_EQ(table.find(owner->key), nullptr);
 }
 
 TEST_F(LockTableTest, LostLocksStopTheirFilesUntilTheyGo) {
