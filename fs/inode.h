@@ -71,6 +71,8 @@ struct Inode {
   int64_t access_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // the same for mode, owner and access
   // Of a directory; asked for again with its attributes.
   std::optional<KnownAcl> default_acl CPAWAY_GUARDED_BY(mutex);
+  // Its last name was unlinked, of which the agent hears later: there it has one still.
+  bool unlink_pends CPAWAY_GUARDED_BY(mutex) = false;
   uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;  // of changes made through this mount
   int64_t forgotten_ms CPAWAY_GUARDED_BY(mutex) = 0;   // monotonic; when attr last was outdated
   std::optional<Staged> staged CPAWAY_GUARDED_BY(mutex);

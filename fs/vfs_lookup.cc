@@ -139,6 +139,9 @@ struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
     if (attr.ctime == inode.committed_ctime) {
       shown.ctime = inode.shown_ctime;
     }
+    if (inode.unlink_pends) {
+      shown.nlink = 0;
+    }
     if (system_clock().now_ms() < inode.names_changed_until_ms) {
       shown.mtime = later_of(shown.mtime, inode.names_changed);
       shown.ctime = later_of(shown.ctime, inode.names_changed);

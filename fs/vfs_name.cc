@@ -72,7 +72,12 @@ void Vfs::link(const Reply& reply, uint64_t id, uint64_t parent_id, std::string_
   pending_unlinks_.flush(*parent, name);
   commit(inode, false,
          [this, reply, inode, parent, path, name = std::string(name)](const Status& committed) {
-           const auto target = target_of(inode);
+           bool is_unlinked = false;
+           {
+             const MutexLock lock(inode->mutex);
+             is_unlinked = inode->unlink_pends;
+           }
+           const auto target = is_unlinked ? std::nullopt : target_of(inode);
            if (!committed || !target) {
              reply.error(committed ? os_error(ENOENT, "link") : committed.error());
              return;

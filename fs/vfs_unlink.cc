@@ -102,6 +102,7 @@ void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePt
   {
     const MutexLock lock(inode->mutex);
     inode->attr_deadline_ms = 0;
+    inode->unlink_pends = true;
   }
   forget_times(parent);
   {

@@ -189,5 +189,21 @@ TEST_F(Delta, RemoteChangeIsNoticed) {
   expect_same("f", file);
 }
 
+// Though the agent hears of the unlink later.
+TEST_F(Delta, AFileThatWasUnlinkedHasNoName) {
+  unmount();
+  mount("copy_programs=cpaway_e2e_test");
+  write_remote("f", "content");
+  const UniqueFd fd = open_on_mount("f", O_RDONLY);
+  ASSERT_EQ(::unlink(on_mount("f").c_str()), 0);
+  struct stat st {};
+  ASSERT_EQ(::fstat(fd.get(), &st), 0);
+  EXPECT_EQ(st.st_nlink, 0U);
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  EXPECT_EQ(::linkat(AT_FDCWD, path.c_str(), AT_FDCWD, on_mount("g").c_str(), AT_SYMLINK_FOLLOW),
+            -1);
+  EXPECT_EQ(errno, ENOENT);
+}
+
 }  // namespace
 }  // namespace cpaway::testing
