@@ -59,6 +59,11 @@ struct Staged {
   [[nodiscard]] bool has_old_version() const { return !is_new && !replaces; }
 };
 
+// What programs do goes to what is staged.
+[[nodiscard]] inline bool is_local(const std::optional<Staged>& staged) {
+  return staged && !staged->abandoned;
+}
+
 struct Inode {
   explicit Inode(uint64_t node_id, uint64_t ino) : id(node_id), shown_ino(ino) {}
 
@@ -71,6 +76,9 @@ struct Inode {
   int64_t access_deadline_ms CPAWAY_GUARDED_BY(mutex) = 0;  // the same for mode, owner and access
   // Of a directory; asked for again with its attributes.
   std::optional<KnownAcl> default_acl CPAWAY_GUARDED_BY(mutex);
+  // While it is open: a directory above it was closed to the login user. It is asked for by a
+  // handle.
+  bool out_of_reach CPAWAY_GUARDED_BY(mutex) = false;
   // Its last name was unlinked, of which the agent hears later: there it has one still.
   bool unlink_pends CPAWAY_GUARDED_BY(mutex) = false;
   uint64_t change_count CPAWAY_GUARDED_BY(mutex) = 0;  // of changes made through this mount
@@ -96,10 +104,9 @@ struct Inode {
   // Of the last commit through this mount: the file's ctime, and what programs saw as it before.
   wire::Time committed_ctime CPAWAY_GUARDED_BY(mutex);
   wire::Time shown_ctime CPAWAY_GUARDED_BY(mutex);
-  // Of a directory: when a name of it was unlinked, which the agent is told of later; and until
-  // when that counts, monotonic.
+  // Of a directory: when a name came or went here of which the agent is told later. It counts until
+  // the remote host changes the directory.
   wire::Time names_changed CPAWAY_GUARDED_BY(mutex);
-  int64_t names_changed_until_ms CPAWAY_GUARDED_BY(mutex) = 0;
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
   // When a lock was last taken: the file then, and whether any later change shows in its times.

@@ -163,6 +163,8 @@ class Vfs {
                    const wire::Attr& attr);
   void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
   [[nodiscard]] struct stat shown_stat(Inode& inode, const wire::Attr& attr) const;
+  // A name came or went here of which the agent hears later.
+  void note_new_names(Inode& directory);
   [[nodiscard]] fuse_entry_param entry_of(Inode& inode, const wire::Attr& attr) const;
   // Attributes for now: local where they are known, else the agent's.
   void with_attr(const InodePtr& inode, AttrDone done);
@@ -180,6 +182,11 @@ class Vfs {
   [[nodiscard]] wire::Attr keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size);
   void setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                       bool is_open);
+  void send_setattr(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
+                    bool is_open);
+  // Before a directory is closed to the login user: what is open below it is used on. Not what a
+  // copying program writes, which must not show as half a file.
+  void bring_in(const InodePtr& directory, StatusDone done);
   // Before a change of mode: what is open is used on, whatever the new mode says.
   void hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mode);
 

@@ -15,45 +15,8 @@ namespace {
 
 constexpr size_t kNameMax = 255;
 
-bool is_local(const std::optional<Staged>& staged) {
-  return staged && !staged->abandoned;
-}
-
-wire::Time later_of(const wire::Time& a, const wire::Time& b) {
-  return std::pair(a.seconds, a.nanoseconds) < std::pair(b.seconds, b.nanoseconds) ? b : a;
-}
-
-// What commit will set, and what is shown until then.
-void keep_for_commit(wire::SetAttr& kept, wire::Attr& shown, const wire::SetAttr& change,
-                     const wire::Time& now) {
-  if (change.size) {
-    kept.mtime.reset();
-    kept.mtime_now = false;
-    shown.mtime = now;
-  }
-  if (change.mode) {
-    kept.mode = change.mode;
-    shown.mode = (shown.mode & static_cast<uint32_t>(S_IFMT)) | *change.mode;
-  }
-  if (change.uid) {
-    kept.uid = change.uid;
-    shown.uid = *change.uid;
-  }
-  if (change.gid) {
-    kept.gid = change.gid;
-    shown.gid = *change.gid;
-  }
-  if (change.atime || change.atime_now) {
-    kept.atime = change.atime;
-    kept.atime_now = change.atime_now;
-    shown.atime = change.atime.value_or(now);
-  }
-  if (change.mtime || change.mtime_now) {
-    kept.mtime = change.mtime;
-    kept.mtime_now = change.mtime_now;
-    shown.mtime = change.mtime.value_or(now);
-  }
-  shown.ctime = now;
+bool is_before(const wire::Time& a, const wire::Time& b) {
+  return std::pair(a.seconds, a.nanoseconds) < std::pair(b.seconds, b.nanoseconds);
 }
 
 }  // namespace
@@ -83,12 +46,13 @@ std::optional<std::string> Vfs::find_path(const Reply& reply, const InodePtr& pa
 }
 
 std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
-  if (auto path = inodes_.path(*inode)) {
-    return wire::Target{0, std::move(*path)};
-  }
+  auto path = inodes_.path(*inode);
   std::vector<std::shared_ptr<OpenFile>> files;
   {
     const MutexLock lock(inode->mutex);
+    if (path && !inode->out_of_reach) {
+      return wire::Target{0, std::move(*path)};
+    }
     if (inode->writer_handle != 0) {
       return wire::Target{inode->writer_handle, {}};
     }
@@ -112,7 +76,7 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
       return wire::Target{stream->remote_handle, {}};
     }
   }
-  return std::nullopt;
+  return path ? std::optional(wire::Target{0, std::move(*path)}) : std::nullopt;
 }
 
 std::optional<wire::Target> Vfs::target_of(OpenFile& file) {
@@ -131,7 +95,8 @@ std::optional<wire::Target> Vfs::target_of(OpenFile& file) {
 }
 
 // What the commit has stamped shows as the program saw it while it wrote: git, for one, compares.
-// And a directory shows at once that a name of it was unlinked: rsync looks, and sets its times.
+// And a directory shows at once that names came or went: rsync looks, and sets its times; git asks
+// whether there may be new files.
 struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
   wire::Attr shown = attr;
   {
@@ -142,12 +107,18 @@ struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
     if (inode.unlink_pends) {
       shown.nlink = 0;
     }
-    if (system_clock().now_ms() < inode.names_changed_until_ms) {
-      shown.mtime = later_of(shown.mtime, inode.names_changed);
-      shown.ctime = later_of(shown.ctime, inode.names_changed);
+    if (is_before(attr.ctime, inode.names_changed)) {
+      shown.mtime = inode.names_changed;
+      shown.ctime = inode.names_changed;
     }
   }
   return map_.to_stat(shown, inode.shown_ino);
+}
+
+void Vfs::note_new_names(Inode& directory) {
+  const wire::Time now = remote_clock_.now();
+  const MutexLock lock(directory.mutex);
+  directory.names_changed = now;
 }
 
 fuse_entry_param Vfs::entry_of(Inode& inode, const wire::Attr& attr) const {
@@ -383,192 +354,6 @@ void Vfs::getattr(const Reply& reply, uint64_t id) {
     } else {
       reply.error(attr.error());
     }
-  });
-}
-
-void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int to_set,
-                  bool is_open) {
-  const InodePtr inode = find_inode(reply, id);
-  if (!inode) {
-    return;
-  }
-  wire::SetAttr change;
-  if ((to_set & FUSE_SET_ATTR_MODE) != 0) {
-    change.mode = attr.st_mode & 07777U;
-  }
-  if ((to_set & FUSE_SET_ATTR_UID) != 0) {
-    change.uid = map_.uid_to_remote(attr.st_uid);
-  }
-  if ((to_set & FUSE_SET_ATTR_GID) != 0) {
-    change.gid = map_.gid_to_remote(attr.st_gid);
-  }
-  if ((to_set & FUSE_SET_ATTR_SIZE) != 0) {
-    change.size = static_cast<uint64_t>(attr.st_size);
-  }
-  change.atime_now = (to_set & FUSE_SET_ATTR_ATIME_NOW) != 0;
-  change.mtime_now = (to_set & FUSE_SET_ATTR_MTIME_NOW) != 0;
-  if ((to_set & FUSE_SET_ATTR_ATIME) != 0 && !change.atime_now) {
-    change.atime = from_timespec(attr.st_atim);
-  }
-  if ((to_set & FUSE_SET_ATTR_MTIME) != 0 && !change.mtime_now) {
-    change.mtime = from_timespec(attr.st_mtim);
-  }
-  // Where it is a directory: its times and mode come after them.
-  pending_unlinks_.flush(*inode);
-  {
-    const MutexLock lock(inode->mutex);
-    inode->names_changed_until_ms = 0;
-  }
-  when_settled(inode, [this, reply, inode, change, is_open](const StagedUse& use) {
-    bool local = false;
-    bool refused = false;
-    {
-      const MutexLock lock(inode->mutex);
-      local = is_local(inode->staged);
-      refused = local && change.size && !is_open && (inode->attr.access & wire::kMayWrite) == 0;
-    }
-    if (refused) {
-      reply.error(EACCES);
-    } else if (local) {
-      setattr_staged(reply, inode, change, use);
-    } else if (!reply.answered()) {  // else it may have been meant for what was given up
-      setattr_remote(reply, inode, change, is_open);
-    }
-  });
-}
-
-void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
-                         const StagedUse& use) {
-  const std::shared_ptr<upload::Upload> upload = staged_upload(inode);
-  if (!upload) {  // given up meanwhile
-    if (!reply.answered()) {
-      setattr_remote(reply, inode, change, false);
-    }
-    return;
-  }
-  if (gives_away(*inode, change)) {
-    reply.error(EPERM);
-    return;
-  }
-  if (takes_group(*inode, change)) {
-    upload->try_group(*change.gid, [this, reply, inode, change, upload, use](const Status& tried) {
-      if (tried) {
-        reply_attr(reply, inode, keep_change(*inode, change, upload->size()));
-      } else {
-        reply.error(tried.error());
-      }
-    });
-    return;
-  }
-  if (!change.size) {
-    reply_attr(reply, inode, keep_change(*inode, change, upload->size()));
-    return;
-  }
-  // First, since it may fail: then nothing has changed.
-  upload->truncate(*change.size, [this, reply, inode, change, use](const Status& status) {
-    if (status) {
-      reply_attr(reply, inode, keep_change(*inode, change, *change.size));
-    } else {
-      reply.error(status.error());
-    }
-  });
-}
-
-// Only root may; the commit would fail.
-bool Vfs::gives_away(Inode& inode, const wire::SetAttr& change) const {
-  const MutexLock lock(inode.mutex);
-  return map_.remote_uid() != 0 && change.uid && *change.uid != inode.attr.uid;
-}
-
-// Its owner may if it is one of his groups, which the agent knows.
-bool Vfs::takes_group(Inode& inode, const wire::SetAttr& change) const {
-  const MutexLock lock(inode.mutex);
-  return map_.remote_uid() != 0 && change.gid && *change.gid != inode.attr.gid &&
-         *change.gid != map_.remote_gid();
-}
-
-// Gives the attributes to show.
-wire::Attr Vfs::keep_change(Inode& inode, const wire::SetAttr& change, uint64_t size) {
-  const MutexLock lock(inode.mutex);
-  if (inode.staged) {
-    keep_for_commit(inode.staged->placement.attr, inode.attr, change, remote_clock_.now());
-    inode.staged->changed = true;
-    if (change.mode) {
-      inode.attr.access = map_.access_of_own(*change.mode);
-      for (wire::Xattr& xattr : inode.staged->placement.xattrs) {
-        if (xattr.name == kAccessAcl) {
-          xattr.value = with_permissions(xattr.value, *change.mode);
-        }
-      }
-    }
-    ++inode.change_count;
-  }
-  wire::Attr shown = inode.attr;
-  shown.size = size;
-  return shown;
-}
-
-void Vfs::hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mode) {
-  if (mode && !map_.may_open_own(*mode)) {
-    hold_open(inode);
-  }
-}
-
-void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
-                         bool is_open) {
-  wait_in_place(inode, [this, reply, inode, change, is_open] {
-    hold_for_mode(inode, change.mode);
-    auto target = target_of(inode);
-    if (change.size && is_open) {
-      if (const auto handle = writer_handle(inode)) {
-        target = wire::Target{*handle, {}};
-      }
-    }
-    if (!target) {
-      auto last = last_attr(*inode);
-      if (last) {
-        wire::SetAttr kept;
-        const MutexLock lock(inode->mutex);
-        keep_for_commit(kept, inode->attr, change, remote_clock_.now());
-        *last = inode->attr;
-      }
-      if (last) {
-        reply_attr(reply, inode, *last);
-      } else {
-        reply.error(last.error());
-      }
-      return;
-    }
-    wire::Attr before;
-    {
-      const MutexLock lock(inode->mutex);
-      before = inode->attr;
-      if (change.size && inode->writer) {
-        inode->writer->set_known_size(*change.size);
-      }
-    }
-    forget_attr(inode);
-    client::call(agent_, wire::SetAttrRequest{*target, change},
-                 [this, reply, inode, before,
-                  path = inodes_.path(*inode).value_or("")](const Result<wire::Attr>& attr) {
-                   if (!attr) {
-                     reply.error(attr.error());
-                     return;
-                   }
-                   if (S_ISREG(attr->mode) && attr->size == before.size) {
-                     journal_.rekey(upload::key_of(before), {upload::key_of(*attr), path});
-                   }
-                   {
-                     const MutexLock lock(inode->mutex);
-                     ++inode->change_count;
-                     if (!inode->staged) {
-                       inode->attr = *attr;
-                       inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
-                     }
-                   }
-                   remote_clock_.observe(attr->ctime);
-                   reply_attr(reply, inode, *attr);
-                 });
   });
 }
 

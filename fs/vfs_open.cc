@@ -493,6 +493,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     }
   }
   forget_times(parent);
+  note_new_names(*parent);
   const auto file = add_open_file(inode, true, info.flags);
   file->touched = true;
   file->is_copy = is_copying(reply.caller());
@@ -728,6 +729,7 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
     if (--inode.open_handles == 0) {
+      inode.out_of_reach = false;
       kept = std::exchange(inode.kept_handle, 0);
       kept = kept != inode.writer_handle ? kept : 0;  // else end_writing() closes it
     }

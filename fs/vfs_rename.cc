@@ -209,7 +209,7 @@ void Vfs::hold_all(std::shared_ptr<HeldUploads> held, size_t first, const Job& d
 
 bool Vfs::is_below(const std::string& path, const Inode& tree) const {
   const auto top = inodes_.path(tree);
-  return top && path.starts_with(*top + "/");
+  return top && (top->empty() || path.starts_with(*top + "/"));
 }
 
 std::shared_ptr<const void> Vfs::begin_tree_rename(const std::vector<InodePtr>& trees) {

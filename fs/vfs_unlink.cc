@@ -44,6 +44,8 @@ void Vfs::unlink(const Reply& reply, uint64_t parent_id, std::string_view name, 
         }
         if (local_only) {
           inodes_.remove_name(*parent, name);
+          forget_times(parent);
+          note_new_names(*parent);
           reply.ok();
         } else if (!staged && !was_read && copying) {
           unlink_known(reply, parent, inode, name);
@@ -105,11 +107,7 @@ void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePt
     inode->unlink_pends = true;
   }
   forget_times(parent);
-  {
-    const MutexLock lock(parent->mutex);
-    parent->names_changed = remote_clock_.now();
-    parent->names_changed_until_ms = system_clock().now_ms() + 2 * PendingUnlinks::kDelayMs;
-  }
+  note_new_names(*parent);
   reply.ok();
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/base/fd.h"
 #include "tests/e2e/mounted_remote.h"
+#include "tests/support/wait_until.h"
 
 namespace cpaway::testing {
 namespace {
@@ -97,6 +98,29 @@ TEST_F(OpenMode, OfAFileThatIsReplacedByOneThatMayNotBeRead) {
   EXPECT_EQ(get(reader, 9), "345");
   EXPECT_EQ(::open(on_mount("f").c_str(), O_RDONLY), -1);
   EXPECT_EQ(errno, EACCES);
+}
+
+// And so does a directory's.
+TEST_F(OpenMode, OfADirectoryDoesNotMatterToWhatIsOpenBelow) {
+  mount();
+  for (const mode_t mode : {0555U, 0U}) {
+    must("mkdir -p " + on_mount("d/e"));
+    const std::string name = "d/e/f" + std::to_string(mode);
+    UniqueFd fd(::open(on_mount(name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    put(fd, "12", 0);
+    ASSERT_EQ(::chmod(on_mount("d/e").c_str(), mode), 0);
+    ASSERT_EQ(::chmod(on_mount("d").c_str(), mode), 0);
+    use(fd);
+    struct stat st {};
+    EXPECT_EQ(::fchmod(fd.get(), 0600), 0) << ::strerror(errno);
+    EXPECT_EQ(::fstat(fd.get(), &st), 0) << ::strerror(errno);
+    EXPECT_EQ(st.st_mode, 0100600U);
+    EXPECT_EQ(::close(fd.release()), 0) << ::strerror(errno);
+    EXPECT_EQ(read_file(on_remote(name)), std::string("x234\0\0", 6));
+    must("chmod 755 " + on_remote("d") + " " + on_remote("d/e"));
+    must("rm -r " + on_remote("d"));
+    EXPECT_TRUE(wait_until([&] { return ::access(on_mount("d").c_str(), F_OK) != 0; }));
+  }
 }
 
 }  // namespace

@@ -152,6 +152,25 @@ TEST_F(Times, ADirectoryShowsItsUnlinksAtOnce) {
   EXPECT_GT(seconds(after.st_ctim), seconds(before.st_ctim) + 0.4);
 }
 
+// git asks so whether there may be new files.
+TEST_F(Times, ADirectoryShowsAtOnceWhatIsMadeInIt) {
+  ASSERT_EQ(::mkdir(on_mount("d").c_str(), 0755), 0);
+  for (const bool commits : {true, false}) {
+    let_time_pass();
+    const struct stat before = stat_of(on_mount("d"));
+    UniqueFd fd = open_on_mount("d/f", O_WRONLY | O_CREAT);
+    const struct stat made = stat_of(on_mount("d"));
+    EXPECT_GT(seconds(made.st_mtim), seconds(before.st_mtim));
+    EXPECT_GT(seconds(made.st_ctim), seconds(before.st_ctim));
+    let_time_pass();
+    EXPECT_TRUE(commits || ::unlink(on_mount("d/f").c_str()) == 0);
+    fd.reset();
+    const struct stat after = stat_of(on_mount("d"));
+    EXPECT_GT(seconds(after.st_mtim), seconds(made.st_mtim));
+    static_cast<void>(::unlink(on_mount("d/f").c_str()));
+  }
+}
+
 TEST_F(Times, FsyncOfADirectoryMeansItsUnlinks) {
   write_remote("f", "content");
   const UniqueFd dir(::open(mountpoint().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
