@@ -68,8 +68,7 @@ constexpr uint64_t bit(int signal) {
 // to be ignored or to stop.
 constexpr uint64_t kHarmless = bit(SIGCHLD) | bit(SIGURG) | bit(SIGWINCH) | bit(SIGCONT) |
                                bit(SIGSTOP) | bit(SIGTSTP) | bit(SIGTTIN) | bit(SIGTTOU);
-constexpr uint64_t kAsksForEnd =
-    bit(SIGKILL) | bit(SIGINT) | bit(SIGTERM) | bit(SIGHUP) | bit(SIGQUIT);
+constexpr uint64_t kAsksForEnd = bit(SIGINT) | bit(SIGTERM) | bit(SIGHUP) | bit(SIGQUIT);
 
 }  // namespace
 
@@ -124,10 +123,10 @@ std::string program_name(pid_t tid) {
   return name;
 }
 
-bool decisive_signal_pending(pid_t tid) {
+PendingSignal pending_signal(pid_t tid) {
   const std::string status = read_proc(concat("/proc/", tid, "/status"));
   if (tid <= 0 || status.empty()) {
-    return true;  // nobody can be seen waiting
+    return PendingSignal::fatal;  // nobody can be seen waiting
   }
   const auto mask = [&status](std::string_view name) {
     return parse_number(field(status, name), 16);
@@ -136,7 +135,10 @@ bool decisive_signal_pending(pid_t tid) {
   const uint64_t ignored = mask("SigIgn");
   const uint64_t fatal = ~mask("SigCgt") & ~kHarmless;
   // A thread that is already dying has its signal behind it.
-  return (pending & ~ignored & (fatal | kAsksForEnd)) != 0 || killed_by_signal(tid);
+  if ((pending & ~ignored & fatal) != 0 || killed_by_signal(tid)) {
+    return PendingSignal::fatal;
+  }
+  return (pending & ~ignored & kAsksForEnd) != 0 ? PendingSignal::caught : PendingSignal::none;
 }
 
 namespace {

@@ -30,10 +30,13 @@ enum class ProgramEnd {
 // As in /proc/PID/comm: 15 characters at most.
 [[nodiscard]] std::string program_name(pid_t tid);
 
-// True where a pending signal should free the thread from a wait: SIGKILL, any that ends the
-// program by default, and the ones by which a person asks for an end (SIGINT, SIGTERM, SIGHUP,
-// SIGQUIT) even where the program catches them.
-[[nodiscard]] bool decisive_signal_pending(pid_t tid);
+enum class PendingSignal {
+  none,    // or one that nobody waits for an end by
+  caught,  // SIGINT, SIGTERM, SIGHUP or SIGQUIT, which the program has a handler for
+  fatal,   // one that ends it
+};
+// `fatal` where the thread cannot be seen, or is dying already.
+[[nodiscard]] PendingSignal pending_signal(pid_t tid);
 
 // True where the process, or one that it descends from, has a descriptor open on an inode `ino`, of
 // this filesystem or, by chance, of another; and where the kernel does not tell, or they have so

@@ -5,9 +5,11 @@
 #include <iterator>
 #include <utility>
 
+#include "engine/base/clock.h"
+
 namespace cpaway::fs {
 
-InterruptWatch::InterruptWatch() {
+InterruptWatch::InterruptWatch(Ping ping) : ping_(std::move(ping)) {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "cpaway-intr");
     run();
@@ -29,6 +31,22 @@ void InterruptWatch::add(Check check) {
     added_.push_back(std::move(check));
   }
   changed_.notify_all();
+}
+
+bool InterruptWatch::is_agent_silent() {
+  const int64_t now_ms = system_clock().now_ms();
+  const int64_t since_ms = asked_->since_ms;
+  if (since_ms != 0) {
+    return now_ms - since_ms >= kSilentMs;
+  }
+  if (now_ms - asked_->answered_ms >= kAskAgainMs) {
+    asked_->since_ms = now_ms;
+    ping_([asked = asked_] {
+      asked->answered_ms = system_clock().now_ms();
+      asked->since_ms = 0;
+    });
+  }
+  return false;
 }
 
 void InterruptWatch::run() {

@@ -2,7 +2,9 @@
 // let go. A thread of its own, asleep while there are none.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -16,16 +18,30 @@ class InterruptWatch {
   using Check = std::function<bool()>;
   static constexpr int64_t kPeriodMs = 100;
 
-  InterruptWatch();
+  // Asks the agent for a sign of life, and calls `answered` once it is there, or fails.
+  using Ping = std::function<void(std::function<void()> answered)>;
+  static constexpr int64_t kAskAgainMs = 1000;
+  static constexpr int64_t kSilentMs = 3000;
+
+  explicit InterruptWatch(Ping ping);
   ~InterruptWatch();
   InterruptWatch(const InterruptWatch&) = delete;
   InterruptWatch& operator=(const InterruptWatch&) = delete;
 
   void add(Check check) CPAWAY_EXCLUDES(mutex_);
+  // For a check. Asks for a sign of life; true where one has not come for kSilentMs.
+  [[nodiscard]] bool is_agent_silent();
 
  private:
+  struct Asked {
+    std::atomic<int64_t> since_ms{0};     // monotonic; 0: nothing is due
+    std::atomic<int64_t> answered_ms{0};  // monotonic
+  };
+
   void run() CPAWAY_EXCLUDES(mutex_);
 
+  const Ping ping_;
+  const std::shared_ptr<Asked> asked_ = std::make_shared<Asked>();  // answers may outlive this
   Mutex mutex_;
   CondVar changed_;
   std::vector<Check> added_ CPAWAY_GUARDED_BY(mutex_);

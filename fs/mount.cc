@@ -90,7 +90,12 @@ class FuseMount : public Mount {
  public:
   FuseMount(const Options& options, client::Requester& agent, upload::Journal& journal,
             const wire::Hello::Answer& hello)
-      : vfs_(options, agent, journal, hello, notifier_),
+      : interrupts_([&agent](std::function<void()> answered) {
+          client::call(
+              agent, wire::Ping{},
+              [answered = std::move(answered)](const Result<wire::Ping::Answer>&) { answered(); });
+        }),
+        vfs_(options, agent, journal, hello, notifier_),
         context_{vfs_, interrupts_, options.locks == Locks::remote, options.default_permissions} {}
   ~FuseMount() override { end_session(); }
 

@@ -61,7 +61,9 @@ struct Reply::State : std::enable_shared_from_this<Reply::State> {
     if (await_hook()) {
       return false;
     }
-    if (!overdue && !decisive_signal_pending(context.pid)) {
+    const PendingSignal pending = overdue ? PendingSignal::fatal : pending_signal(context.pid);
+    if (pending == PendingSignal::none ||
+        (pending == PendingSignal::caught && !watch.is_agent_silent())) {
       return false;
     }
     if (claim() != nullptr) {

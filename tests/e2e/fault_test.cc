@@ -105,6 +105,28 @@ TEST_F(Fault, SignalsFreeAWaitingProgram) {
   }
 }
 
+// Programs do not expect EINTR from such calls. But who waits for an answer that may never come can
+// be asked to end.
+TEST_F(Fault, CaughtSignalsFreeWhereTheAgentIsSilent) {
+  mount_with_fault("delay_reply_ms=6000");
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    struct sigaction action {};
+    action.sa_handler = [](int /*signal*/) {};
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGINT, &action, nullptr);
+    struct stat st {};
+    ::_exit(::stat(on_mount("name").c_str(), &st) != 0 && errno == EINTR ? 0 : 1);
+  }
+  const std::string wchan = "/proc/" + std::to_string(pid) + "/wchan";
+  EXPECT_TRUE(wait_until(
+      [&] { return read_file(wchan).find("request_wait_answer") != std::string::npos; }));
+  ::kill(pid, SIGINT);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
 TEST_F(Fault, FullRemoteDiskIsENOSPC) {
   ASSERT_EQ(::mkdir(on_remote("small").c_str(), 0755), 0);
   ASSERT_EQ(::mount("tmpfs", on_remote("small").c_str(), "tmpfs", 0, "size=8m,mode=777"), 0);

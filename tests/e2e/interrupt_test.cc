@@ -49,6 +49,44 @@ class Interrupt : public MountedRemote {
   }
 };
 
+// Servers are told by signals to reload, to make a checkpoint, to end in order.
+TEST_F(Interrupt, CaughtSignalsDoNotInterrupt) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    struct sigaction action {};
+    action.sa_handler = [](int /*signal*/) {};
+    action.sa_flags = SA_RESTART;
+    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
+      ::sigaction(signal, &action, nullptr);
+    }
+    bool done = ::write(ready[1], "x", 1) == 1;
+    for (int i = 0; done && i < 100; ++i) {
+      const std::string name = on_mount("d" + std::to_string(i));
+      const UniqueFd fd(::open((name + "f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+      struct stat st {};
+      done = fd && ::pwrite(fd.get(), "x", 1, 0) == 1 && ::fsync(fd.get()) == 0 &&
+             ::pwrite(fd.get(), "y", 1, 1) == 1 && ::fsync(fd.get()) == 0 &&
+             ::mkdir(name.c_str(), 0755) == 0 && ::stat(name.c_str(), &st) == 0 &&
+             ::rename((name + "f").c_str(), (name + "/f").c_str()) == 0;
+    }
+    ::_exit(done ? 0 : errno);
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  int status = 0;
+  for (int i = 0; ::waitpid(pid, &status, WNOHANG) == 0; ++i) {
+    constexpr int kSignals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    ::kill(pid, kSignals[i % 4]);
+    ::usleep(300);
+  }
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 // Often: the dying program may be gone before the mount has looked at it.
 TEST_F(Interrupt, KilledCopyLeavesTheOldFile) {
   const std::vector<int> signals = {SIGINT, SIGTERM, SIGKILL};

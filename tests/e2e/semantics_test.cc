@@ -274,6 +274,11 @@ TEST_F(Semantics, RemovedDirectoriesAndFifosStayOpen) {
     EXPECT_EQ(::fstat(fd->get(), &st), 0);
     EXPECT_EQ(st.st_nlink, 0U);
   }
+  const std::string path = "/proc/self/fd/" + std::to_string(directory.get());
+  EXPECT_TRUE(UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)));
+  ASSERT_EQ(::fchmod(directory.get(), 0), 0);
+  EXPECT_FALSE(UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)));
+  EXPECT_EQ(errno, EACCES);
 }
 
 TEST_F(Semantics, AttributesOfANewFileAreJudgedAtOnce) {
