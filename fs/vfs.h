@@ -1,10 +1,11 @@
 // The filesystem's semantics: one method for each FUSE operation, each given a Reply that it
 // answers now or from a completion. No method waits for the network.
 //
-// Files by family: vfs_lookup.cc (names and attributes), vfs_name.cc (changes to directories),
-// vfs_open.cc (open, create, close), vfs_commit.cc (the end of a staged upload), vfs_data.cc (read
-// and write), vfs_range.cc (holes, room, copies), vfs_lock.cc, vfs_dir.cc, vfs_xattr.cc. Rules and
-// lock order: fs/DESIGN.md.
+// Files by family: vfs_lookup.cc (names and attributes), vfs_setattr.cc, vfs_name.cc (changes to
+// directories), vfs_rename.cc, vfs_unlink.cc, vfs_open.cc (open, create, close), vfs_handle.cc
+// (what is open at the agent), vfs_commit.cc (the end of a staged upload), vfs_data.cc (read and
+// write), vfs_range.cc (holes, room, copies), vfs_lock.cc, vfs_dir.cc, vfs_xattr.cc, vfs_flags.cc,
+// vfs_reopen.cc (after a lost connection). Rules and lock order: fs/DESIGN.md.
 #pragma once
 
 #include <atomic>
@@ -175,6 +176,8 @@ class Vfs {
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
   [[nodiscard]] std::optional<wire::Attr> known_attr(const InodePtr& inode);
+
+  // ---- changes of attributes (vfs_setattr.cc)
   void setattr_staged(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                       const StagedUse& use);
   [[nodiscard]] bool gives_away(Inode& inode, const wire::SetAttr& change) const;
@@ -202,7 +205,6 @@ class Vfs {
   void hide_left(const Inode& directory, Job done);
   void forget_attr(const InodePtr& inode);
   void forget_times(const InodePtr& inode);
-  void hold_open(const InodePtr& inode);
 
   // ---- rename (vfs_rename.cc)
   class HeldUploads;
@@ -252,7 +254,6 @@ class Vfs {
   void give_back(const PendingUnlink& pending);
 
   // ---- open files (vfs_open.cc)
-  [[nodiscard]] uint32_t next_handle() { return next_handle_++; }
   [[nodiscard]] std::shared_ptr<OpenFile> find_file(const Reply& reply, uint64_t handle);
   // Registers the open file and answers; takes everything back where the kernel is not interested.
   void reply_open(const Reply& reply, const std::shared_ptr<OpenFile>& file,
@@ -289,13 +290,18 @@ class Vfs {
                   const wire::Attr& attr, uint32_t handle, const fuse_file_info& info);
   using AclDone = std::function<void(Result<std::optional<Bytes>>)>;
   void with_default_acl(const InodePtr& directory, const wire::Attr& attr, AclDone done);
-  [[nodiscard]] std::optional<wire::Open> open_request(const InodePtr& inode, uint32_t flags);
-  void send_open(const wire::Open& request);
   // Of a staged file: `mode` lacks bits that its content was trusted with.
   static void drop_privileges(Inode& inode, uint32_t mode) CPAWAY_REQUIRES(inode.mutex);
   void stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_new, bool exclusive)
       CPAWAY_REQUIRES(inode.mutex);
   [[nodiscard]] upload::Context upload_context();
+  void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
+                   uint32_t size);
+
+  // ---- handles at the agent (vfs_handle.cc)
+  [[nodiscard]] uint32_t next_handle() { return next_handle_++; }
+  [[nodiscard]] std::optional<wire::Open> open_request(const InodePtr& inode, uint32_t flags);
+  void send_open(const wire::Open& request);
   // Opens the file at the agent for reading, unless it is open at this version.
   [[nodiscard]] Result<uint32_t> read_handle(OpenFile& file);
   // The in-place writer, opened at the agent on its first use.
@@ -304,11 +310,12 @@ class Vfs {
   std::shared_ptr<upload::InPlaceWriter> adopt_writer(const InodePtr& inode, uint32_t handle,
                                                       uint64_t known_size);
   [[nodiscard]] static uint32_t take_writer_handle(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
+  // Of the version that is just committed, in place of that of the one before. 0: none.
   void keep_handle(Inode& inode, uint32_t handle);
   void close_remote(uint32_t handle);
   void retire_writer(const InodePtr& inode);
-  void read_remote(const Reply& reply, const std::shared_ptr<OpenFile>& file, uint64_t offset,
-                   uint32_t size);
+  // Before a name or the right to open it goes: what is open here is opened there.
+  void hold_open(const InodePtr& inode);
 
   // ---- parts of files (vfs_range.cc)
   // Null where nothing is staged.

@@ -166,38 +166,4 @@ void Vfs::hide_left(const Inode& directory, Job done) {
   }
 }
 
-// Before a name or the right to open it goes: what is open keeps the file, so it must be open at
-// the agent. Of a file that is staged the content is in the staging file, but the old version has
-// the extended attributes.
-void Vfs::hold_open(const InodePtr& inode) {
-  std::vector<std::shared_ptr<OpenFile>> files;
-  bool writers = false;
-  {
-    const MutexLock lock(inode->mutex);
-    if (inode->staged && inode->staged->is_new) {
-      return;
-    }
-    for (const auto& weak : inode->open_files) {
-      if (auto file = weak.lock()) {
-        files.push_back(std::move(file));
-      }
-    }
-    writers = inode->open_writers > 0 && !inode->staged;
-  }
-  for (const auto& file : files) {
-    ignore(read_handle(*file), "without a name there is nothing to hold");
-  }
-  if (writers) {
-    ignore(in_place_writer(inode), "without a name there is nothing to hold");
-    bool is_late = false;
-    {
-      const MutexLock lock(inode->mutex);
-      is_late = inode->open_writers == 0;
-    }
-    if (is_late) {  // the last of them has closed meanwhile, and found no writer to end
-      end_writing(inode);
-    }
-  }
-}
-
 }  // namespace cpaway::fs

@@ -1,6 +1,7 @@
 // An open file or directory of the client's. Used on its strand, but for opening.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ struct Handle {
   Mutex mutex;  // held while `fd` is duplicated or goes
   // Set: opened for locks (lock_handlers.cc); wire::kPosixLock or kFlock.
   std::optional<uint8_t> lock_family;
+  // Who locks through this handle's description, by family. For the reader alone.
+  std::array<std::weak_ptr<Handle>, 2> borrowers;
 };
 
 }  // namespace cpaway::agent

@@ -1,9 +1,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
-#include <span>
 
 #include "engine/agent/handlers.h"
 #include "engine/wire/lock_message.h"
@@ -29,21 +27,52 @@ bool may_open_otherwise(int error) {
   return error == EACCES || error == EPERM || error == EROFS || error == ETXTBSY;
 }
 
+// Who has a file open may lock it, though its mode may forbid to open it anew: by the description
+// that is there, which is one owner's and so lent to one at a time. Null where that cannot be.
+// `only_access`: O_RDWR, say; -1 for any.
+UniqueFd borrow(Context& context, const wire::OpenLock& request,
+                const std::shared_ptr<Handle>& handle, int only_access) {
+  const auto source = context.handles.find(request.target.handle);
+  if (!source) {
+    return {};
+  }
+  const int access = ::fcntl((*source)->fd.get(), F_GETFL) & O_ACCMODE;
+  std::weak_ptr<Handle>& borrower = (*source)->borrowers.at(request.family);
+  if (!borrower.expired() || (only_access >= 0 && access != only_access)) {
+    return {};
+  }
+  auto fd = (*source)->duplicate();
+  if (!fd) {
+    return {};
+  }
+  borrower = handle;
+  return std::move(*fd);
+}
+
 // A write lock on a range needs a descriptor for writing, a read lock one for reading, and all of
 // an owner's must be on one. An flock needs any.
-Result<UniqueFd> open_for_locks(Context& context, const wire::OpenLock& request) {
-  static constexpr std::array<int, 3> kWays = {O_RDWR, O_RDONLY, O_WRONLY};
-  std::span<const int> ways = kWays;
-  if (request.family == wire::kFlock || context.mode == Mode::read_only) {
-    ways = ways.subspan(1);
+Result<UniqueFd> open_for_locks(Context& context, const wire::OpenLock& request,
+                                const std::shared_ptr<Handle>& handle) {
+  Result<UniqueFd> fd = fail_os(EACCES, "open for locks");
+  if (request.family == wire::kPosixLock && context.mode != Mode::read_only) {
+    fd = open_again(context, request.target, O_RDWR);
+    if (fd || !may_open_otherwise(fd.error().os_errno)) {
+      return fd;
+    }
+    if (UniqueFd lent = borrow(context, request, handle, O_RDWR)) {
+      return lent;
+    }
   }
-  for (;;) {
-    auto fd = open_again(context, request.target, ways.front());
-    ways = ways.subspan(1);
-    if (fd || ways.empty() || !may_open_otherwise(fd.error().os_errno)) {
+  for (const int flags : {O_RDONLY, O_WRONLY}) {
+    fd = open_again(context, request.target, flags);
+    if (fd || !may_open_otherwise(fd.error().os_errno)) {
       return fd;
     }
   }
+  if (UniqueFd lent = borrow(context, request, handle, -1)) {
+    return lent;
+  }
+  return fd;
 }
 
 Result<std::shared_ptr<Handle>> make_lock_handle(Context& context, const wire::OpenLock& request) {
@@ -51,7 +80,7 @@ Result<std::shared_ptr<Handle>> make_lock_handle(Context& context, const wire::O
     return fail_os(EINVAL, "family of locks");
   }
   auto handle = std::make_shared<Handle>();
-  CPAWAY_ASSIGN(handle->fd, open_for_locks(context, request));
+  CPAWAY_ASSIGN(handle->fd, open_for_locks(context, request, handle));
   handle->lock_family = request.family;
   struct stat st {};
   if (::fstat(handle->fd.get(), &st) != 0) {

@@ -89,6 +89,7 @@ TEST_F(Fault, SignalsFreeAWaitingProgram) {
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
     const pid_t pid = ::fork();
     if (pid == 0) {
+      ::signal(signal, SIG_DFL);
       struct stat st {};
       ::stat(on_mount("name" + std::to_string(signal)).c_str(), &st);
       ::_exit(0);

@@ -175,7 +175,8 @@ pid_t MountedRemote::spawn(const std::vector<std::string>& argv) {
   words.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    ::setpgid(0, 0);  // what it starts is ended with it
+    ::setpgid(0, 0);            // what it starts is ended with it
+    ::signal(SIGINT, SIG_DFL);  // which a shell may have ignored for what it runs behind
     ::execvp(words[0], words.data());
     ::_exit(127);
   }

@@ -1,7 +1,7 @@
 // A descriptor does what it was opened for, whatever the file's mode says by then (open(2)): also
 // where the login user, who is not root, could not open it again.
 #include <fcntl.h>
-#include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +76,27 @@ TEST_F(OpenMode, OfAFileWhoseModeIsChanged) {
   ASSERT_EQ(::fsync(synced.get()), 0);
   ASSERT_EQ(::fchmod(synced.get(), 0), 0);
   use(synced);
+}
+
+TEST_F(OpenMode, OfAFileThatIsLocked) {
+  mount();
+  write_remote("old", "12");
+  UniqueFd old = open_on_mount("old", O_RDWR);
+  ASSERT_EQ(::fchmod(old.get(), 0444), 0);
+  UniqueFd made(::open(on_mount("made").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0));
+  for (UniqueFd* fd : {&old, &made}) {
+    struct flock all {};
+    all.l_type = F_WRLCK;
+    EXPECT_EQ(::fcntl(fd->get(), F_SETLK, &all), 0) << ::strerror(errno);
+    EXPECT_EQ(::flock(fd->get(), LOCK_EX), 0) << ::strerror(errno);
+    const UniqueFd there(::open(on_remote(fd == &old ? "old" : "made").c_str(), O_RDWR));
+    EXPECT_EQ(::flock(there.get(), LOCK_EX | LOCK_NB), -1);
+    EXPECT_EQ(::fcntl(there.get(), F_OFD_SETLK, &all), -1);
+    put(*fd, "x", 0);
+    fd->reset();
+    EXPECT_TRUE(wait_until([&] { return ::flock(there.get(), LOCK_EX | LOCK_NB) == 0; }));
+    EXPECT_EQ(::fcntl(there.get(), F_OFD_SETLK, &all), 0);
+  }
 }
 
 TEST_F(OpenMode, IsAskedForByWhoTruncatesByName) {
