@@ -25,6 +25,7 @@ namespace cpaway::fs {
   return {attr.dev, attr.ino, attr.btime.seconds, attr.btime.nanoseconds, attr.mode & S_IFMT};
 }
 
+struct Inode;
 struct OpenFile;
 
 struct KnownAcl {
@@ -42,10 +43,11 @@ struct Staged {
   std::shared_ptr<const void> listed;  // in StagedInodes
   wire::Placement placement;           // what commit will set; its path is filled in then
   bool is_new = false;                 // the name does not exist on the remote host
-  bool replaces = false;    // a program has unlinked the old version, which is still there
-  bool changed = false;     // a program has set attributes of it
-  bool committing = false;  // writes wait for the end of it
-  uint32_t uses = 0;        // operations under way on it, which its commit waits for
+  bool replaces = false;            // a program has unlinked the old version, which is still there
+  std::shared_ptr<Inode> replaced;  // this
+  bool changed = false;             // a program has set attributes of it
+  bool committing = false;          // writes wait for the end of it
+  uint32_t uses = 0;                // operations under way on it, which its commit waits for
   std::function<void()> when_unused;  // that commit
   bool unlinked = false;              // nothing to commit to: lives until the last close
   uint64_t left_in = 0;               // the directory that it was unlinked from, a node id
@@ -105,8 +107,9 @@ struct Inode {
   wire::Time committed_ctime CPAWAY_GUARDED_BY(mutex);
   wire::Time shown_ctime CPAWAY_GUARDED_BY(mutex);
   // Of a directory: when a name came or went here of which the agent is told later. It counts until
-  // the remote host changes the directory.
+  // the directory has a later ctime there than this one, which a change of names has given it.
   wire::Time names_changed CPAWAY_GUARDED_BY(mutex);
+  wire::Time names_unchanged CPAWAY_GUARDED_BY(mutex);
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
   // When a lock was last taken: the file then, and whether any later change shows in its times.

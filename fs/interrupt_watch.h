@@ -18,7 +18,7 @@ class InterruptWatch {
   using Check = std::function<bool()>;
   static constexpr int64_t kPeriodMs = 100;
 
-  // Asks the agent for a sign of life, and calls `answered` once it is there, or fails.
+  // Sends the agent a ping, and calls `answered` once that is answered, or fails.
   using Ping = std::function<void(std::function<void()> answered)>;
   static constexpr int64_t kAskAgainMs = 1000;
   static constexpr int64_t kSilentMs = 3000;
@@ -29,7 +29,7 @@ class InterruptWatch {
   InterruptWatch& operator=(const InterruptWatch&) = delete;
 
   void add(Check check) CPAWAY_EXCLUDES(mutex_);
-  // For a check. Asks for a sign of life; true where one has not come for kSilentMs.
+  // For a check. Sends a ping; true where one has had no answer for kSilentMs.
   [[nodiscard]] bool is_agent_silent();
 
  private:

@@ -39,16 +39,32 @@ LockOwnerPtr LockTable::take(const LockKey& key) {
   return owner;
 }
 
-LockOwnerPtr LockTable::take_outdated(const LockKey& key, uint64_t version) {
+LockOwnerPtr LockTable::use_locked(const LockOwnerPtr& owner) {
+  ++owner->uses;
+  return {owner.get(), [this, owner](LockOwner* used) {
+            const MutexLock lock(mutex_);
+            --used->uses;
+          }};
+}
+
+LockOwnerPtr LockTable::use(const LockOwnerPtr& owner) {
+  const MutexLock lock(mutex_);
+  return owner ? use_locked(owner) : nullptr;
+}
+
+LockOwnerPtr LockTable::use(const LockKey& key, uint64_t version, LockOwnerPtr* outdated) {
   const MutexLock lock(mutex_);
   const auto found = owners_.find(key);
-  if (found == owners_.end() || found->second->version == version || found->second->handle == 0 ||
-      !found->second->ranges.empty()) {
+  if (found == owners_.end()) {
     return nullptr;
   }
-  LockOwnerPtr owner = std::move(found->second);
+  const LockOwner& owner = *found->second;
+  if (owner.version == version || owner.handle == 0 || owner.uses > 0 || !owner.ranges.empty()) {
+    return use_locked(found->second);
+  }
+  *outdated = std::move(found->second);
   owners_.erase(found);
-  return owner;
+  return nullptr;
 }
 
 // A process that has POSIX locks gives them up with its own close, which comes before the last one

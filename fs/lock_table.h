@@ -45,6 +45,7 @@ struct LockOwner {
   LockRanges ranges;
   pid_t pid = 0;
   bool lost = false;  // could not be taken again
+  int uses = 0;
   // Through which it locked.
   std::vector<std::weak_ptr<OpenFile>> files;
 };
@@ -56,9 +57,12 @@ class LockTable {
   [[nodiscard]] LockOwnerPtr find(const LockKey& key) const CPAWAY_EXCLUDES(mutex_);
   // The one that is there already, where somebody was faster.
   [[nodiscard]] LockOwnerPtr add(const LockOwnerPtr& owner) CPAWAY_EXCLUDES(mutex_);
-  // Removes and returns it where it holds no lock, and has another version than this one open: the
-  // file was replaced. Null otherwise.
-  LockOwnerPtr take_outdated(const LockKey& key, uint64_t version) CPAWAY_EXCLUDES(mutex_);
+  // find() and use() in one. Where it holds no lock, is not in use, and has another version of the
+  // file open than this one, it is removed instead, and given as `outdated`: the file was replaced.
+  [[nodiscard]] LockOwnerPtr use(const LockKey& key, uint64_t version, LockOwnerPtr* outdated)
+      CPAWAY_EXCLUDES(mutex_);
+  // The same owner, which is in use for as long as this pointer is kept: a request is under way.
+  [[nodiscard]] LockOwnerPtr use(const LockOwnerPtr& owner) CPAWAY_EXCLUDES(mutex_);
   // Removes and returns it; null where there is none.
   LockOwnerPtr take(const LockKey& key) CPAWAY_EXCLUDES(mutex_);
   // The owners whose locks end with this open file: what its last close has left.
@@ -104,6 +108,7 @@ class LockTable {
   [[nodiscard]] std::string successor_name() const CPAWAY_EXCLUDES(mutex_);
 
  private:
+  [[nodiscard]] LockOwnerPtr use_locked(const LockOwnerPtr& owner) CPAWAY_REQUIRES(mutex_);
   static constexpr size_t kMaxNames = 1024;
 
   static void set_range(LockOwner& owner, const LockRange& range, pid_t pid);

@@ -118,7 +118,9 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char* 
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, fuse_file_info* file) {
-  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.open(reply, ino, *file); });
+  const bool copying =
+      (file->flags & O_TRUNC) != 0 && vfs_of(req).is_copying(fuse_req_ctx(req)->pid);
+  serve(req, [&](Vfs& vfs, const Reply& reply) { vfs.open(reply, ino, *file, copying); });
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,

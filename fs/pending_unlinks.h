@@ -29,6 +29,7 @@ namespace cpaway::fs {
 struct PendingUnlink {
   InodePtr parent;
   std::string name;
+  InodePtr inode;              // what was unlinked
   upload::VersionKey version;  // of the file that was unlinked
   pid_t program = 0;
 };

@@ -105,7 +105,8 @@ class Vfs {
 
   void create(const Reply& reply, uint64_t parent, std::string_view name, uint32_t mode,
               const fuse_file_info& file);
-  void open(const Reply& reply, uint64_t id, const fuse_file_info& file);
+  // `copying`: is_copying() of the caller, for O_TRUNC.
+  void open(const Reply& reply, uint64_t id, const fuse_file_info& file, bool copying);
   // `lock_owner` gives up its POSIX locks on the file; `closing` is begin_closing()'s.
   void flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const Closing& closing);
   void fsync(const Reply& reply, uint64_t handle, bool data_only);
@@ -187,6 +188,10 @@ class Vfs {
                       bool is_open);
   void send_setattr(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                     bool is_open);
+  // To the login user, where it is a directory's.
+  [[nodiscard]] bool closes(const wire::SetAttr& change) const;
+  [[nodiscard]] std::vector<InodePtr> open_below(const InodePtr& directory, bool not_copied) const;
+  void note_mode(const InodePtr& inode, const wire::Attr& attr, const wire::SetAttr& change);
   // Before a directory is closed to the login user: what is open below it is used on. Not what a
   // copying program writes, which must not show as half a file.
   void bring_in(const InodePtr& directory, StatusDone done);
@@ -252,6 +257,7 @@ class Vfs {
                     const std::string& name, const wire::Attr& attr);
   void carry_out(const PendingUnlink& pending);
   void give_back(const PendingUnlink& pending);
+  static void forget_unlink(Inode& inode);
 
   // ---- open files (vfs_open.cc)
   [[nodiscard]] std::shared_ptr<OpenFile> find_file(const Reply& reply, uint64_t handle);
@@ -268,7 +274,7 @@ class Vfs {
       CPAWAY_REQUIRES(inode->mutex);
   [[nodiscard]] bool keep_cache(const InodePtr& inode, const wire::Attr& attr);
   void open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
-                   const StagedUse& use);
+                   const StagedUse& use, bool copying);
   // Of a staged file: a time of change that a program has set is its time no more.
   void note_new_content(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   // A program goes on with a staged file that another may have been killed over. Not one that has
@@ -276,9 +282,9 @@ class Vfs {
   static void revive(Inode& inode, const Reply& reply) CPAWAY_REQUIRES(inode.mutex);
   void close_file(const std::shared_ptr<OpenFile>& file);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                  const fuse_file_info& file);
+                  const fuse_file_info& file, bool copying);
   void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                       const wire::Attr& parent, const fuse_file_info& file);
+                       const wire::Attr& parent, const fuse_file_info& file, bool copying);
   void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                     const fuse_file_info& file, bool truncate);
   void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,
@@ -310,10 +316,13 @@ class Vfs {
   std::shared_ptr<upload::InPlaceWriter> adopt_writer(const InodePtr& inode, uint32_t handle,
                                                       uint64_t known_size);
   [[nodiscard]] static uint32_t take_writer_handle(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
-  // Of the version that is just committed, in place of that of the one before. 0: none.
-  void keep_handle(Inode& inode, uint32_t handle);
+  // For a new version, which `handle` has open, or 0. Gives what is to be closed, 0 among it.
+  [[nodiscard]] static std::vector<uint32_t> replace_handles(Inode& inode, uint32_t handle)
+      CPAWAY_REQUIRES(inode.mutex);
   void close_remote(uint32_t handle);
   void retire_writer(const InodePtr& inode);
+  void reopen_kept(client::Requester& agent, const InodePtr& inode, uint32_t kept,
+                   const std::string& path);
   // Before a name or the right to open it goes: what is open here is opened there.
   void hold_open(const InodePtr& inode);
 
@@ -344,8 +353,11 @@ class Vfs {
   static void take_up_again(Staged& staged, const OpenFile* by);
   void start_commit(const InodePtr& inode, bool durable, StatusDone done);
   static void forget_touches(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
-  void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
+  // `handle` has the new version open at the agent; 0: none has.
+  void finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer, uint32_t handle,
                      const StatusDone& done);
+  static void note_committed(Inode& inode, const wire::CommitAnswer& answer)
+      CPAWAY_REQUIRES(inode.mutex);
   // Gives up what is staged: the old file, or nothing, is what the mount shows again.
   void abandon(const InodePtr& inode, const upload::Upload* unused = nullptr);
   void vanish(const InodePtr& inode);
@@ -364,7 +376,8 @@ class Vfs {
   // Brings a staged file to where others can see its locks, then calls `done`.
   void settle_for_lock(const InodePtr& inode, StatusDone done);
   void settle_untouched(const InodePtr& inode, bool is_new, StatusDone done);
-  void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, const StatusDone& done);
+  void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, uint32_t handle,
+                    const StatusDone& done);
   [[nodiscard]] Result<LockOwnerPtr> lock_owner(const OpenFilePtr& file,
                                                 const LockRequest& request);
   void send_open_lock(client::Requester& agent, const LockOwnerPtr& owner, wire::Target target);
@@ -450,7 +463,8 @@ class Vfs {
   std::vector<InodePtr> renamed_trees_ CPAWAY_GUARDED_BY(tree_mutex_);  // just now
   std::vector<Job> after_tree_rename_ CPAWAY_GUARDED_BY(tree_mutex_);
 
-  std::atomic<uint32_t> finishing_{0};  // commits whose programs are being told
+  std::atomic<bool> some_out_of_reach_{false};  // Inode::out_of_reach, at some time
+  std::atomic<uint32_t> finishing_{0};          // commits whose programs are being told
   Mutex drain_mutex_;
   CondVar drained_;  // a commit has ended
 

@@ -279,10 +279,8 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
   upload->commit(
       std::move(placement), durable, [this, inode] { return inodes_.path(*inode).value_or(""); },
       [this, inode, handle, done = std::move(done)](Result<wire::CommitAnswer> answer) {
-        if (answer) {
-          keep_handle(*inode, answer->is_open ? handle : 0);
-        }
-        finish_commit(inode, std::move(answer), done);
+        const uint32_t kept = answer && answer->is_open ? handle : 0;
+        finish_commit(inode, std::move(answer), kept, done);
       });
 }
 
@@ -296,7 +294,22 @@ void Vfs::forget_touches(Inode& inode) {
   }
 }
 
-void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer,
+void Vfs::note_committed(Inode& inode, const wire::CommitAnswer& answer) {
+  forget_touches(inode);
+  inode.shown_ctime = inode.attr.ctime;
+  inode.committed_ctime = answer.attr.ctime;
+  inode.attr = answer.attr;
+  inode.attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+  inode.cached_attr = answer.attr;
+  inode.out_of_reach = false;
+  ++inode.version;
+  if (answer.sha256 != hash::Sha256Value{}) {
+    inode.sha256 = answer.sha256;
+    inode.sha256_attr = answer.attr;
+  }
+}
+
+void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer, uint32_t handle,
                         const StatusDone& done) {
   ++finishing_;
   if (answer) {
@@ -307,7 +320,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   Staged staged;
   // Of a handle that was open before: it writes to the old file, which has lost its name.
   std::shared_ptr<upload::InPlaceWriter> old_writer;
-  uint32_t old_handle = 0;
+  std::vector<uint32_t> unused;  // handles
   {
     const MutexLock lock(inode->mutex);
     staged = std::move(*inode->staged);
@@ -316,23 +329,15 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     ++inode->change_count;
     if (answer) {
       old_writer.swap(inode->writer);
-      std::swap(old_handle, inode->writer_handle);
-      forget_touches(*inode);
-      inode->shown_ctime = inode->attr.ctime;
-      inode->committed_ctime = answer->attr.ctime;
-      inode->attr = answer->attr;
-      inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
-      inode->cached_attr = answer->attr;
-      ++inode->version;
-      if (answer->sha256 != hash::Sha256Value{}) {
-        inode->sha256 = answer->sha256;
-        inode->sha256_attr = answer->attr;
-      }
+      unused = replace_handles(*inode, handle);
+      note_committed(*inode, *answer);
     } else {
       inode->attr_deadline_ms = 0;
     }
   }
-  close_remote(old_handle);
+  for (const uint32_t one : unused) {
+    close_remote(one);
+  }
   transfers_.finish(*staged.upload, answer);
   const InodePtr parent = inodes_.parent(*inode);
   if (parent) {
@@ -343,6 +348,9 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
     log::warning("not committed: ", answer.error().to_string());
     // A lost connection leaves what has arrived to the next upload.
     staged.upload->cancel(is_retryable(answer.error()));
+    if (staged.replaced) {
+      forget_unlink(*staged.replaced);
+    }
   }
   if (!answer && (staged.is_new || staged.replaces)) {
     vanish(inode);
@@ -375,6 +383,9 @@ void Vfs::abandon(const InodePtr& inode, const upload::Upload* unused) {
   }
   staged->upload->cancel(!staged->unlinked);
   transfers_.finish(*staged->upload, fail(Errc::cancelled, "given up"));
+  if (staged->replaced) {
+    forget_unlink(*staged->replaced);
+  }
   if (staged->is_new || staged->replaces) {
     vanish(inode);
   } else {

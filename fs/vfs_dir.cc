@@ -25,12 +25,14 @@ void Vfs::opendir(const Reply& reply, uint64_t id, const fuse_file_info& file) {
   }
   const auto path = inodes_.path(*inode);
   if (!path) {  // removed, but still a program's directory: the kernel lists nothing of it
+    bool may_read = false;
     {
       const MutexLock lock(inode->mutex);
-      if ((inode->attr.access & wire::kMayRead) == 0) {
-        reply.error(EACCES);
-        return;
-      }
+      may_read = (inode->attr.access & wire::kMayRead) != 0;
+    }
+    if (!may_read) {
+      reply.error(EACCES);
+      return;
     }
     fuse_file_info out = file;
     out.fh = dirs_.add(std::make_shared<DirStream>(inode, 0));

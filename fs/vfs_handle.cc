@@ -31,7 +31,8 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
   {
     const MutexLock lock(file.inode->mutex);
     version = file.inode->version;
-    kept = file.inode->kept_handle;
+    const bool readable = (map_.access_of_own(file.inode->attr.mode) & wire::kMayRead) != 0;
+    kept = readable ? 0 : file.inode->kept_handle;
   }
   uint32_t old = 0;
   {
@@ -125,19 +126,14 @@ uint32_t Vfs::take_writer_handle(Inode& inode) {
   return handle != inode.kept_handle ? handle : 0;
 }
 
-// Of the version that is just committed, in place of that of the one before. 0: none.
-void Vfs::keep_handle(Inode& inode, uint32_t handle) {
-  uint32_t old = 0;
-  {
-    const MutexLock lock(inode.mutex);
-    old = inode.kept_handle;
-    if (inode.writer_handle == old) {
-      inode.writer_handle = 0;
-    }
-    inode.kept_handle = inode.open_handles > 0 ? std::exchange(handle, 0) : 0;
+std::vector<uint32_t> Vfs::replace_handles(Inode& inode, uint32_t handle) {
+  std::vector<uint32_t> unused{take_writer_handle(inode), std::exchange(inode.kept_handle, 0)};
+  if (inode.open_handles > 0) {
+    inode.kept_handle = handle;
+  } else {
+    unused.push_back(handle);
   }
-  close_remote(old);
-  close_remote(handle);
+  return unused;
 }
 
 void Vfs::close_remote(uint32_t handle) {

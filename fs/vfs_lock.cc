@@ -63,13 +63,14 @@ void Vfs::settle_for_lock(const InodePtr& inode, StatusDone done) {
 
 void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) {
   const std::string path = inodes_.path(*inode).value_or("");
-  const auto adopt = [this, inode, done = std::move(done)](const Result<wire::Attr>& attr) {
-    adopt_remote(inode, attr, done);
+  const auto adopt = [this, inode, done = std::move(done)](const Result<wire::Attr>& attr,
+                                                           uint32_t handle) {
+    adopt_remote(inode, attr, handle, done);
   };
   if (!is_new) {
     wire::SetAttrRequest truncate{wire::Target{0, path}, {}};
     truncate.attr.size = 0;
-    client::call(agent_, truncate, adopt);
+    client::call(agent_, truncate, [adopt](const Result<wire::Attr>& attr) { adopt(attr, 0); });
     return;
   }
   uint32_t mode = 0;
@@ -85,38 +86,40 @@ void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) 
   const uint32_t handle = next_handle();
   const uint32_t flags = wire::kOpenRead | wire::kOpenWrite | wire::kOpenCreate;
   client::call(agent_, wire::Open{handle, path, flags, mode},
-               [this, inode, handle, path, mode, owner, adopt](const Result<wire::Attr>& attr) {
-                 if (attr && !map_.may_open_own(mode)) {
-                   keep_handle(*inode, handle);
-                 } else {
+               [this, handle, path, mode, owner, adopt](const Result<wire::Attr>& attr) {
+                 const uint32_t made = attr && !map_.may_open_own(mode) ? handle : 0;
+                 if (made == 0) {
                    close_remote(handle);
                  }
                  if (attr && owner.attr.uid) {
                    client::call(agent_, owner,
-                                [adopt, made = *attr](const Result<wire::Attr>& given) {
-                                  adopt(given ? given : Result<wire::Attr>(made));
+                                [adopt, made, attr = *attr](const Result<wire::Attr>& given) {
+                                  adopt(given ? given : Result<wire::Attr>(attr), made);
                                 });
                  } else if (attr || errno_of(attr.error()) != EEXIST) {
-                   adopt(attr);
+                   adopt(attr, made);
                  } else {
-                   client::call(agent_, wire::GetAttr{wire::Target{0, path}}, adopt);
+                   client::call(agent_, wire::GetAttr{wire::Target{0, path}},
+                                [adopt](const Result<wire::Attr>& there) { adopt(there, 0); });
                  }
                });
 }
 
 // What was staged is the remote file now, and written in place.
-void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr,
+void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, uint32_t handle,
                        const StatusDone& done) {
   if (attr) {
     inodes_.set_key(inode, identity_of(*attr));
   }
   std::optional<Staged> staged;
   std::vector<Job> waiting;
+  std::vector<uint32_t> unused;
   {
     const MutexLock lock(inode->mutex);
     waiting.swap(inode->after_commit);
     inode->staged->committing = false;
     if (attr) {
+      unused = replace_handles(*inode, handle);
       staged.swap(inode->staged);
       forget_touches(*inode);
       inode->attr = *attr;
@@ -124,6 +127,9 @@ void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr,
       ++inode->change_count;
       ++inode->version;
     }
+  }
+  for (const uint32_t one : unused) {
+    close_remote(one);
   }
   if (staged) {
     transfers_.finish(*staged->upload, fail(Errc::cancelled, "written in place"));
@@ -142,7 +148,7 @@ void Vfs::lock(const Reply& reply, uint64_t handle, const LockRequest& request) 
   }
   if (request.range.type == wire::kUnlock) {
     const LockKey key{file->inode->id, request.family, request.owner};
-    if (const LockOwnerPtr owner = locks_.find(key)) {
+    if (const LockOwnerPtr owner = locks_.use(locks_.find(key))) {
       unlock(reply, owner, request);
     } else {
       reply.ok();
@@ -170,11 +176,11 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
     staged = inode->staged.has_value();
     version = inode->version;
   }
-  const LockOwnerPtr outdated = locks_.take_outdated(key, version);
+  LockOwnerPtr outdated;
+  LockOwnerPtr owner = locks_.use(key, version, &outdated);
   if (outdated) {
     close_remote(outdated->handle);
   }
-  LockOwnerPtr owner = locks_.find(key);
   if (!owner) {
     uint32_t target = 0;
     if (!staged && file->writes) {
@@ -192,8 +198,8 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
     if (!staged) {
       send_open_lock(agent_, made, {target, {}});
     }
-    owner = locks_.add(made);
-    if (owner != made) {
+    owner = locks_.use(locks_.add(made));
+    if (owner->handle != made->handle) {
       close_remote(made->handle);
     } else if (const auto name = inodes_.name(*inode)) {
       locks_.add_name(name->first->id, name->second);
@@ -295,7 +301,7 @@ void Vfs::refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockR
     locks_.record(owner, {wire::kUnlock, 0, wire::kLockEnd}, request.pid);
   }
   if (error.code == Errc::os && error.os_errno == EBADF && !locks_.find(owner->key)) {
-    reply.error(EINTR);  // closed meanwhile by another thread
+    reply.error(EBADF);  // closed meanwhile by another thread: as fcntl(2) says it
   } else {
     reply.error(error);
   }

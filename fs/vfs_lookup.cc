@@ -48,8 +48,10 @@ std::optional<std::string> Vfs::find_path(const Reply& reply, const InodePtr& pa
 std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
   auto path = inodes_.path(*inode);
   std::vector<std::shared_ptr<OpenFile>> files;
+  uint64_t version = 0;
   {
     const MutexLock lock(inode->mutex);
+    version = inode->version;
     if (path && !inode->out_of_reach) {
       return wire::Target{0, std::move(*path)};
     }
@@ -67,7 +69,7 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
   }
   for (const auto& file : files) {
     const MutexLock lock(file->mutex);
-    if (file->remote_handle != 0) {
+    if (file->remote_handle != 0 && (!path || file->version == version)) {
       return wire::Target{file->remote_handle, {}};
     }
   }
@@ -107,9 +109,10 @@ struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
     if (inode.unlink_pends) {
       shown.nlink = 0;
     }
-    if (is_before(attr.ctime, inode.names_changed)) {
+    if (!is_before(inode.names_unchanged, attr.ctime) &&
+        is_before(attr.mtime, inode.names_changed)) {
       shown.mtime = inode.names_changed;
-      shown.ctime = inode.names_changed;
+      shown.ctime = is_before(attr.ctime, shown.mtime) ? shown.mtime : attr.ctime;
     }
   }
   return map_.to_stat(shown, inode.shown_ino);
@@ -119,6 +122,7 @@ void Vfs::note_new_names(Inode& directory) {
   const wire::Time now = remote_clock_.now();
   const MutexLock lock(directory.mutex);
   directory.names_changed = now;
+  directory.names_unchanged = now;
 }
 
 fuse_entry_param Vfs::entry_of(Inode& inode, const wire::Attr& attr) const {

@@ -145,24 +145,24 @@ bool Vfs::keep_cache(const InodePtr& inode, const wire::Attr& attr) {
   return same;
 }
 
-void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
+void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file, bool copying) {
   const InodePtr inode = find_inode(reply, id);
   if (!inode) {
     return;
   }
-  when_settled(inode, [this, reply, inode, file](const StagedUse& use) {
+  when_settled(inode, [this, reply, inode, file, copying](const StagedUse& use) {
     bool staged = false;
     {
       const MutexLock lock(inode->mutex);
       staged = inode->staged.has_value();
     }
     if (staged) {
-      open_staged(reply, inode, file, use);
+      open_staged(reply, inode, file, use, copying);
       return;
     }
-    with_attr(inode, [this, reply, inode, file](const Result<wire::Attr>& attr) {
+    with_attr(inode, [this, reply, inode, file, copying](const Result<wire::Attr>& attr) {
       if (attr) {
-        open_known(reply, inode, *attr, file);
+        open_known(reply, inode, *attr, file, copying);
       } else {
         reply.error(attr.error());
       }
@@ -172,7 +172,7 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file) {
 
 // The file is being written: this handle joins in.
 void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file_info& info,
-                      const StagedUse& use) {
+                      const StagedUse& use, bool copying) {
   std::shared_ptr<upload::Upload> upload;
   bool was_abandoned = false;
   int error = 0;
@@ -197,7 +197,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     return;
   }
   file->touched = true;
-  file->is_copy = is_copying(reply.caller());
+  file->is_copy = copying;
   upload->truncate(0, [this, reply, file, info, use, was_abandoned](const Status& status) {
     if (status) {
       reply_open_emptied(reply, file, info, was_abandoned);
@@ -209,7 +209,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
 }
 
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                     const fuse_file_info& file) {
+                     const fuse_file_info& file, bool copying) {
   const bool writes = opens_for_writing(file.flags);
   if (const int error = open_error(attr, file.flags); error != 0) {
     reply.error(error);
@@ -233,25 +233,25 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     open_writing(reply, inode, attr, file, (file.flags & O_TRUNC) != 0);
     return;
   }
-  with_access(parent, [this, reply, inode, attr, file](const Result<wire::Attr>& parent_attr) {
-    if (parent_attr) {
-      open_truncating(reply, inode, attr, *parent_attr, file);
-    } else {
-      reply.error(parent_attr.error());
-    }
-  });
+  with_access(parent,
+              [this, reply, inode, attr, file, copying](const Result<wire::Attr>& parent_attr) {
+                if (parent_attr) {
+                  open_truncating(reply, inode, attr, *parent_attr, file, copying);
+                } else {
+                  reply.error(parent_attr.error());
+                }
+              });
 }
 
 // A new version is staged, unless putting another file in its place would break something: other
 // names of the same file, an owner that we cannot give it, a directory that we may not change, a
 // lock that others are to see.
 void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
-                          const wire::Attr& parent, const fuse_file_info& info) {
+                          const wire::Attr& parent, const fuse_file_info& info, bool copying) {
   const bool owner = attr.uid == map_.remote_uid() || map_.remote_uid() == 0;
   // Its extended attributes are handed down; those of the user can be read by who may read the
   // file.
   const bool readable = (attr.access & (wire::kMayRead | wire::kNoXattrs)) != 0;
-  const bool copying = is_copying(reply.caller());
   const bool replaceable = S_ISREG(attr.mode) && attr.nlink == 1 && owner && readable &&
                            may_stage_in(parent) && (copying || !locks_.is_locked(inode->id));
   const auto path = replaceable ? inodes_.path(*inode) : std::nullopt;
@@ -284,7 +284,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
     }
   }
   if (!upload) {
-    open(reply, inode->id, info);
+    open(reply, inode->id, info, copying);
     return;
   }
   retire_writer(inode);
@@ -315,6 +315,9 @@ void Vfs::stage(Inode& inode, std::shared_ptr<upload::Upload> upload, bool is_ne
 // In place: the writer is opened at the agent now, and truncated there where that is asked for.
 void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& before,
                        const fuse_file_info& info, bool truncate) {
+  if (truncate && reply.answered()) {
+    return;  // killed meanwhile: the old file stays
+  }
   const auto file = add_open_file(inode, true, info.flags);
   const auto writer = in_place_writer(inode);
   if (!writer) {
@@ -463,6 +466,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     inode->attr = attr;
     stage(*inode, std::move(upload), !replaced, (info.flags & O_EXCL) != 0 && !replaced);
     inode->staged->replaces = replaced.has_value();
+    inode->staged->replaced = replaced ? replaced->inode : nullptr;
     inode->staged->placement.fresh = replaced.has_value();
     if (inherited.access) {
       inode->staged->placement.xattrs.push_back({std::string(kAccessAcl), *inherited.access});
@@ -565,16 +569,17 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
   {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
-    if (--inode.open_handles == 0) {
-      inode.out_of_reach = false;
+    last_writer = file->writes && --inode.open_writers == 0;
+    const bool readable = (map_.access_of_own(inode.attr.mode) & wire::kMayRead) != 0;
+    if (--inode.open_handles == 0 || (last_writer && readable)) {
       kept = std::exchange(inode.kept_handle, 0);
       kept = kept != inode.writer_handle ? kept : 0;  // else end_writing() closes it
     }
-    if (file->may_be_refused && inode.open_writers == 1 && inode.staged &&
-        !inode.staged->committing && inode.staged->upload->progress().written == 0) {
+    inode.out_of_reach = inode.out_of_reach && inode.open_handles > 0;
+    if (file->may_be_refused && last_writer && inode.staged && !inode.staged->committing &&
+        inode.staged->upload->progress().written == 0) {
       inode.staged->abandoned = true;
     }
-    last_writer = file->writes && --inode.open_writers == 0;
     give_up = inode.open_handles == 0 && inode.staged && inode.staged->unlinked;
   }
   close_remote(kept);

@@ -17,6 +17,27 @@ void open_again(client::Requester& agent, uint32_t handle, const std::string& pa
 
 }  // namespace
 
+// Its mode may forbid that: then those who may read it open it each for itself.
+void Vfs::reopen_kept(client::Requester& agent, const InodePtr& inode, uint32_t kept,
+                      const std::string& path) {
+  client::call(agent, wire::Open{kept, path, wire::kOpenRead | wire::kOpenWrite, 0, 0},
+               [this, inode, kept, path](const Result<wire::Attr>& answer) {
+                 if (answer) {
+                   return;
+                 }
+                 log::warning(path, " could not be opened again: ", answer.error().to_string());
+                 bool is_unused = false;
+                 {
+                   const MutexLock lock(inode->mutex);
+                   if (inode->kept_handle == kept) {
+                     inode->kept_handle = 0;
+                     is_unused = inode->writer_handle != kept;
+                   }
+                 }
+                 close_remote(is_unused ? kept : 0);
+               });
+}
+
 // A file that has lost its name meanwhile is gone: its handles fail.
 void Vfs::reopen(client::Requester& agent) {
   for (const InodePtr& inode : inodes_.all()) {
@@ -40,8 +61,8 @@ void Vfs::reopen(client::Requester& agent) {
     if (writer != 0) {
       open_again(agent, writer, *path, wire::kOpenWrite);
     }
-    if (kept != 0) {  // its mode may forbid that
-      open_again(agent, kept, *path, wire::kOpenRead | wire::kOpenWrite);
+    if (kept != 0) {
+      reopen_kept(agent, inode, kept, *path);
     }
     for (const auto& file : files) {
       uint32_t handle = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "fs/vfs.h"
@@ -76,7 +77,9 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
   pending_unlinks_.flush(*inode);
   {
     const MutexLock lock(inode->mutex);
-    inode->names_changed = {};
+    if (change.atime || change.mtime || change.atime_now || change.mtime_now) {
+      inode->names_changed = {};
+    }
   }
   when_settled(inode, [this, reply, inode, change, is_open](const StagedUse& use) {
     bool local = false;
@@ -173,52 +176,79 @@ void Vfs::hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mo
   }
 }
 
-void Vfs::bring_in(const InodePtr& directory, StatusDone done) {
-  std::vector<InodePtr> open;
-  std::vector<InodePtr> staged;
+bool Vfs::closes(const wire::SetAttr& change) const {
+  constexpr uint32_t kUsed = S_IWUSR | S_IXUSR;
+  return map_.remote_uid() != 0 && change.mode && (*change.mode & kUsed) != kUsed;
+}
+
+// What is open below a directory; with `not_copied` without what a copying program writes.
+std::vector<InodePtr> Vfs::open_below(const InodePtr& directory, bool not_copied) const {
+  std::vector<InodePtr> below;
   for (const InodePtr& inode : inodes_.all()) {
-    bool is_open = false;
-    bool is_staged = false;
-    bool is_copy = false;
+    bool counts = false;
     {
       const MutexLock lock(inode->mutex);
-      is_open = inode->open_handles > 0;
-      is_staged = inode->staged && !inode->staged->unlinked;
-      is_copy = is_staged && std::any_of(inode->open_files.begin(), inode->open_files.end(),
-                                         [](const auto& weak) {
-                                           const auto file = weak.lock();
-                                           return file && file->is_copy;
-                                         });
+      const bool is_copied =
+          inode->staged &&
+          std::any_of(inode->open_files.begin(), inode->open_files.end(), [](const auto& weak) {
+            const auto file = weak.lock();
+            return file && file->is_copy;
+          });
+      counts = inode->open_handles > 0 && !(not_copied && is_copied);
     }
-    const auto path = is_open && !is_copy ? inodes_.path(*inode) : std::nullopt;
+    const auto path = counts ? inodes_.path(*inode) : std::nullopt;
     if (path && is_below(*path, *directory)) {
-      open.push_back(inode);
-      if (is_staged) {
-        staged.push_back(inode);
-      }
+      below.push_back(inode);
     }
   }
-  commit_all(std::move(staged),
+  return below;
+}
+
+void Vfs::bring_in(const InodePtr& directory, StatusDone done) {
+  std::vector<InodePtr> open = open_below(directory, true);
+  std::vector<InodePtr> files;
+  std::copy_if(open.begin(), open.end(), std::back_inserter(files), [](const InodePtr& inode) {
+    const MutexLock lock(inode->mutex);
+    return inode->staged.has_value();
+  });
+  commit_all(std::move(files),
              [this, open = std::move(open), done = std::move(done)](const Status& committed) {
                for (const InodePtr& inode : open) {
                  hold_open(inode);
-                 const MutexLock lock(inode->mutex);
-                 inode->out_of_reach = inode->open_handles > 0;
                }
                done(committed);
              });
 }
 
+// After a change of attributes.
+void Vfs::note_mode(const InodePtr& inode, const wire::Attr& attr, const wire::SetAttr& change) {
+  if (!S_ISDIR(attr.mode)) {
+    return;
+  }
+  {
+    // Only a change of names or of times changes when it was modified.
+    const MutexLock lock(inode->mutex);
+    inode->names_unchanged = attr.ctime;
+  }
+  const bool closed = closes(change);
+  if (!change.mode || (!closed && !some_out_of_reach_)) {
+    return;
+  }
+  some_out_of_reach_ = true;
+  for (const InodePtr& file : open_below(inode, false)) {
+    const MutexLock lock(file->mutex);
+    file->out_of_reach = closed && !file->staged;
+  }
+}
+
 void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                          bool is_open) {
-  bool closes = false;
+  bool is_ours = false;  // nobody else may change it
   {
-    constexpr uint32_t kUsed = S_IWUSR | S_IXUSR;
     const MutexLock lock(inode->mutex);
-    closes = S_ISDIR(inode->attr.mode) && map_.remote_uid() != 0 && change.mode &&
-             (*change.mode & kUsed) != kUsed;
+    is_ours = S_ISDIR(inode->attr.mode) && inode->attr.uid == map_.remote_uid();
   }
-  if (!closes) {
+  if (!is_ours || !closes(change)) {
     send_setattr(reply, inode, change, is_open);
     return;
   }
@@ -266,7 +296,7 @@ void Vfs::send_setattr(const Reply& reply, const InodePtr& inode, const wire::Se
     }
     forget_attr(inode);
     client::call(agent_, wire::SetAttrRequest{*target, change},
-                 [this, reply, inode, before,
+                 [this, reply, inode, before, change,
                   path = inodes_.path(*inode).value_or("")](const Result<wire::Attr>& attr) {
                    if (!attr) {
                      reply.error(attr.error());
@@ -284,6 +314,7 @@ void Vfs::send_setattr(const Reply& reply, const InodePtr& inode, const wire::Se
                      }
                    }
                    remote_clock_.observe(attr->ctime);
+                   note_mode(inode, *attr, change);
                    reply_attr(reply, inode, *attr);
                  });
   });

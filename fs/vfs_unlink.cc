@@ -98,7 +98,7 @@ bool Vfs::may_delay(const wire::Attr& parent, const wire::Attr& attr) const {
 void Vfs::delay_unlink(const Reply& reply, const InodePtr& parent, const InodePtr& inode,
                        const std::string& name, const wire::Attr& attr) {
   hold_open(inode);
-  pending_unlinks_.add({parent, name, upload::key_of(attr), reply.caller()});
+  pending_unlinks_.add({parent, name, inode, upload::key_of(attr), reply.caller()});
   inodes_.remove_name(*parent, name);
   inodes_.set_key(inode, std::nullopt);
   {
@@ -125,7 +125,14 @@ void Vfs::carry_out(const PendingUnlink& pending) {
                });
 }
 
+// It has its name again.
+void Vfs::forget_unlink(Inode& inode) {
+  const MutexLock lock(inode.mutex);
+  inode.unlink_pends = false;
+}
+
 void Vfs::give_back(const PendingUnlink& pending) {
+  forget_unlink(*pending.inode);
   forget_times(pending.parent);
   notifier_.invalidate_entry(pending.parent->id, pending.name);
 }

@@ -140,7 +140,12 @@ Result<std::shared_ptr<Handle>> open_for(Context& context, const wire::Placement
   if (placement.handle == 0) {
     return nullptr;
   }
-  CPAWAY_TRY(context.handles.check_free(placement.handle));
+  if (const Status free = context.handles.check_free(placement.handle); !free) {
+    if (free.error().code == Errc::limit) {
+      return nullptr;
+    }
+    return fail(free.error());
+  }
   UniqueFd opened;
   if (context.mode != Mode::write_only) {
     opened.reset(::open(concat("/proc/self/fd/", fd).c_str(), O_RDWR | O_CLOEXEC));

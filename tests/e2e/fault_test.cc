@@ -1,9 +1,12 @@
 // Damage on the way to the disk, slow answers, full disks, missing permission.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -104,6 +107,39 @@ TEST_F(Fault, SignalsFreeAWaitingProgram) {
     EXPECT_TRUE(WIFSIGNALED(status));
     EXPECT_LT(seconds_since(start), 2);
   }
+}
+
+// Where the file is locked it would be truncated in place; but its program is gone before that.
+TEST_F(Fault, AKilledCopyDoesNotEmptyALockedFile) {
+  mount_with_fault("delay_reply_ms=700");
+  write_remote("f", "old");
+  const UniqueFd locked = open_on_mount("f", O_RDWR);
+  ASSERT_EQ(::flock(locked.get(), LOCK_EX), 0);
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_NAME, "cp");
+    const std::string path = "/proc/self/fd/" + std::to_string(locked.get());
+    ::fsetxattr(locked.get(), "user.a", "1", 1, 0);  // so that its attributes are asked for
+    static_cast<void>(::write(ready[1], "x", 1));
+    ::_exit(::open(path.c_str(), O_WRONLY | O_TRUNC) < 0 ? 1 : 0);
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  const std::string wchan = "/proc/" + std::to_string(pid) + "/wchan";
+  EXPECT_TRUE(wait_until(
+      [&] { return read_file(wchan).find("request_wait_answer") != std::string::npos; }));
+  ::kill(pid, SIGKILL);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  struct stat st {};
+  EXPECT_EQ(::stat(on_mount("other").c_str(), &st), -1);  // an answer later than that to the open
+  EXPECT_EQ(::stat(on_mount("another").c_str(), &st), -1);
+  EXPECT_EQ(read_file(on_remote("f")), "old");
 }
 
 // Programs do not expect EINTR from such calls. But who waits for an answer that may never come can

@@ -108,6 +108,7 @@ TEST_F(Interrupt, KilledMvThatHasOnlyUnlinkedLeavesTheOldFile) {
       continue;
     }
     must("echo old > " + on_mount("f"));
+    const UniqueFd held = open_on_mount("f", O_RDONLY);
     int unlinked[2];
     ASSERT_EQ(::pipe(unlinked), 0);
     const pid_t pid = ::fork();
@@ -129,6 +130,10 @@ TEST_F(Interrupt, KilledMvThatHasOnlyUnlinkedLeavesTheOldFile) {
     }
     EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old\n"; }));
     EXPECT_EQ(read_file(on_remote("f")), "old\n");
+    EXPECT_TRUE(wait_until([&] {
+      struct stat st {};
+      return ::fstat(held.get(), &st) == 0 && st.st_nlink == 1;
+    }));
     if (!reaped) {
       ::waitpid(pid, nullptr, 0);
     }

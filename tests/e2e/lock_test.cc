@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <thread>
 
 #include "engine/base/fd.h"
 #include "tests/e2e/mounted_remote.h"
@@ -383,6 +385,34 @@ TEST_F(LockOnMounts, ATruncatedFileHasTheSameLocks) {
   EXPECT_EQ(third.result(), 0);
   EXPECT_EQ(read_file(on_remote("f")), "newest");
   EXPECT_EQ(set_lock(first.get(), Family::posix, F_WRLCK, false), EAGAIN);
+}
+
+// Whoever waits goes on waiting where the file is replaced, though another thread asks meanwhile.
+TEST_F(LockOnMounts, AReplacedFileKeepsWhoWaits) {
+  write_remote("f", "content");
+  const UniqueFd holder = open_on_mount("f", O_RDWR);
+  const UniqueFd waiter = open_on_mount("f", O_RDWR);
+  struct flock all {};
+  all.l_type = F_WRLCK;
+  ASSERT_EQ(::fcntl(holder.get(), F_OFD_SETLK, &all), 0);
+  std::atomic<pid_t> tid = 0;
+  int result = -1;
+  std::thread waits([&] {
+    tid = ::gettid();
+    struct flock wanted = all;
+    result = ::fcntl(waiter.get(), F_OFD_SETLKW, &wanted) == 0 ? 0 : errno;
+  });
+  EXPECT_TRUE(wait_until([&] {
+    return read_file("/proc/self/task/" + std::to_string(tid) + "/wchan").find("request_wait") !=
+           std::string::npos;
+  }));
+  must("echo new > " + local("new") + "; cp " + local("new") + " " + on_mount("f"));
+  struct flock asked = all;
+  EXPECT_EQ(::fcntl(waiter.get(), F_OFD_GETLK, &asked), 0);
+  all.l_type = F_UNLCK;
+  EXPECT_EQ(::fcntl(holder.get(), F_OFD_SETLK, &all), 0);
+  waits.join();
+  EXPECT_EQ(result, 0);
 }
 
 // The usual lock file of a shell script: made or truncated by each that wants the lock.

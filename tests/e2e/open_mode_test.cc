@@ -121,6 +121,37 @@ TEST_F(OpenMode, OfAFileThatIsReplacedByOneThatMayNotBeRead) {
   EXPECT_EQ(errno, EACCES);
 }
 
+// Closed and open again, or not even closed: what is open below is not taken for what comes then.
+TEST_F(OpenMode, OfADirectoryDoesNotHideANewVersion) {
+  mount();
+  must("mkdir " + on_mount("d") + " && echo 1 > " + on_mount("d/f"));
+  const UniqueFd held = open_on_mount("d/f", O_RDONLY);
+  const std::string steps =
+      "chmod 555 " + on_mount("d") + "; chmod 755 " + on_mount("d") + "; cd " + on_mount("d");
+  must(steps + "; echo 2 > " + local("new") + "; cp " + local("new") + " f");
+  EXPECT_EQ(read_file(on_mount("d/f")), "2\n");
+  must("echo 3 >> " + on_mount("d/f"));
+  EXPECT_EQ(read_file(on_remote("d/f")), "2\n3\n");
+  struct stat st {};
+  EXPECT_TRUE(wait_until([&] { return ::fstat(held.get(), &st) == 0 && st.st_size == 4; }));
+  must(steps + "; mv f g; cp " + local("new") + " f; cp " + local("new") + " g");
+  EXPECT_EQ(read_file(on_remote("d/f")), "2\n");
+  EXPECT_EQ(read_file(on_remote("d/g")), "2\n");
+}
+
+// After a lost connection those who may read it do.
+TEST_F(OpenMode, OfAReadOnlyFileIsAskedAfterALostConnection) {
+  mount();
+  UniqueFd writer(::open(on_mount("f").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0444));
+  put(writer, "12", 0);
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  const UniqueFd reader = open_on_mount("f", O_RDONLY);
+  sshd().kill_sessions();
+  EXPECT_EQ(get(reader, 9), "12");
+  const UniqueFd again = open_on_mount("f", O_RDONLY);
+  EXPECT_EQ(get(again, 9), "12");
+}
+
 // And so does a directory's.
 TEST_F(OpenMode, OfADirectoryDoesNotMatterToWhatIsOpenBelow) {
   mount();

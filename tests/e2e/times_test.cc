@@ -162,6 +162,8 @@ TEST_F(Times, ADirectoryShowsAtOnceWhatIsMadeInIt) {
     const struct stat made = stat_of(on_mount("d"));
     EXPECT_GT(seconds(made.st_mtim), seconds(before.st_mtim));
     EXPECT_GT(seconds(made.st_ctim), seconds(before.st_ctim));
+    ASSERT_EQ(::chmod(on_mount("d").c_str(), 0700), 0);
+    EXPECT_EQ(seconds(stat_of(on_mount("d")).st_mtim), seconds(made.st_mtim));
     let_time_pass();
     EXPECT_TRUE(commits || ::unlink(on_mount("d/f").c_str()) == 0);
     fd.reset();

@@ -67,11 +67,18 @@ TEST_F(LockTableTest, WhoHoldsNothingLocksTheNewVersion) {
   const auto owner = add(kPosixLock, 1, file);
   table.record(owner, {kWriteLock, 0, 9}, 100);
   EXPECT_TRUE(table.is_locked(inode->id));
-  EXPECT_EQ(table.take_outdated(owner->key, version + 1), nullptr);
+  LockOwnerPtr outdated;
+  EXPECT_EQ(table.use(owner->key, version + 1, &outdated), owner);
   table.record(owner, {kUnlock, 0, 9}, 100);
   EXPECT_FALSE(table.is_locked(inode->id));
-  EXPECT_EQ(table.take_outdated(owner->key, version), nullptr);
-  EXPECT_EQ(table.take_outdated(owner->key, version + 1), owner);
+  {
+    const auto use = table.use(owner->key, version, &outdated);
+    EXPECT_EQ(use, owner);
+    EXPECT_EQ(table.use(owner->key, version + 1, &outdated), owner);
+  }
+  EXPECT_EQ(outdated, nullptr);
+  EXPECT_EQ(table.use(owner->key, version + 1, &outdated), nullptr);
+  EXPECT_EQ(outdated, owner);
   EXPECT_EQ(table.find(owner->key), nullptr);
 }
 
