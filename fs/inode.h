@@ -107,9 +107,9 @@ struct Inode {
   wire::Time committed_ctime CPAWAY_GUARDED_BY(mutex);
   wire::Time shown_ctime CPAWAY_GUARDED_BY(mutex);
   // Of a directory: when a name came or went here of which the agent is told later. It counts until
-  // the directory has a later ctime there than this one, which a change of names has given it.
-  wire::Time names_changed CPAWAY_GUARDED_BY(mutex);
-  wire::Time names_unchanged CPAWAY_GUARDED_BY(mutex);
+  // the directory has another mtime there than it had first after that.
+  std::optional<wire::Time> names_changed CPAWAY_GUARDED_BY(mutex);
+  std::optional<wire::Time> unchanged_mtime CPAWAY_GUARDED_BY(mutex);
   // What the page cache was filled from: size, mtime and ctime at the last open.
   wire::Attr cached_attr CPAWAY_GUARDED_BY(mutex);
   // When a lock was last taken: the file then, and whether any later change shows in its times.

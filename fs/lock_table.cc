@@ -12,7 +12,7 @@ LockOwnerPtr LockTable::find(const LockKey& key) const {
 
 LockOwnerPtr LockTable::add(const LockOwnerPtr& owner) {
   const MutexLock lock(mutex_);
-  return owners_.emplace(owner->key, owner).first->second;
+  return use_locked(owners_.emplace(owner->key, owner).first->second);
 }
 
 // The files of an owner that has let everything go work again.

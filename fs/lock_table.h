@@ -55,7 +55,7 @@ class LockTable {
  public:
   // Null where there is none.
   [[nodiscard]] LockOwnerPtr find(const LockKey& key) const CPAWAY_EXCLUDES(mutex_);
-  // The one that is there already, where somebody was faster.
+  // use() of it, or of the one that is there already, where somebody was faster.
   [[nodiscard]] LockOwnerPtr add(const LockOwnerPtr& owner) CPAWAY_EXCLUDES(mutex_);
   // find() and use() in one. Where it holds no lock, is not in use, and has another version of the
   // file open than this one, it is removed instead, and given as `outdated`: the file was replaced.

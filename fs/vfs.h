@@ -165,6 +165,8 @@ class Vfs {
                    const wire::Attr& attr);
   void reply_attr(const Reply& reply, const InodePtr& inode, const wire::Attr& attr);
   [[nodiscard]] struct stat shown_stat(Inode& inode, const wire::Attr& attr) const;
+  static void show_names_changed(Inode& directory, wire::Attr& shown)
+      CPAWAY_REQUIRES(directory.mutex);
   // A name came or went here of which the agent hears later.
   void note_new_names(Inode& directory);
   [[nodiscard]] fuse_entry_param entry_of(Inode& inode, const wire::Attr& attr) const;
@@ -188,10 +190,10 @@ class Vfs {
                       bool is_open);
   void send_setattr(const Reply& reply, const InodePtr& inode, const wire::SetAttr& change,
                     bool is_open);
-  // To the login user, where it is a directory's.
-  [[nodiscard]] bool closes(const wire::SetAttr& change) const;
-  [[nodiscard]] std::vector<InodePtr> open_below(const InodePtr& directory, bool not_copied) const;
-  void note_mode(const InodePtr& inode, const wire::Attr& attr, const wire::SetAttr& change);
+  // A directory of this mode is closed to the login user, who owns it.
+  [[nodiscard]] bool closes(uint32_t mode) const;
+  [[nodiscard]] std::vector<InodePtr> open_below(const InodePtr& directory) const;
+  void bring_back(const InodePtr& directory);
   // Before a directory is closed to the login user: what is open below it is used on. Not what a
   // copying program writes, which must not show as half a file.
   void bring_in(const InodePtr& directory, StatusDone done);
@@ -257,7 +259,7 @@ class Vfs {
                     const std::string& name, const wire::Attr& attr);
   void carry_out(const PendingUnlink& pending);
   void give_back(const PendingUnlink& pending);
-  static void forget_unlink(Inode& inode);
+  void forget_unlink(Inode& inode);
 
   // ---- open files (vfs_open.cc)
   [[nodiscard]] std::shared_ptr<OpenFile> find_file(const Reply& reply, uint64_t handle);
@@ -384,8 +386,9 @@ class Vfs {
   void lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
                   std::shared_ptr<std::atomic<bool>> interrupted);
-  void lock_remote(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
-                   int tries);
+  void lock_remote(const Reply& reply, const OpenFilePtr& file, const LockOwnerPtr& owner,
+                   const LockRequest& request, int tries);
+  void lock_again(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
                    const Error& error);
   // What others have written before the lock was had is seen after it. `change_count`: of the inode

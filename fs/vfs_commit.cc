@@ -383,7 +383,7 @@ void Vfs::abandon(const InodePtr& inode, const upload::Upload* unused) {
   }
   staged->upload->cancel(!staged->unlinked);
   transfers_.finish(*staged->upload, fail(Errc::cancelled, "given up"));
-  if (staged->replaced) {
+  if (staged->replaced && !staged->unlinked) {
     forget_unlink(*staged->replaced);
   }
   if (staged->is_new || staged->replaces) {

@@ -113,13 +113,17 @@ void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, ui
   }
   std::optional<Staged> staged;
   std::vector<Job> waiting;
+  std::shared_ptr<upload::InPlaceWriter> old_writer;
   std::vector<uint32_t> unused;
   {
     const MutexLock lock(inode->mutex);
     waiting.swap(inode->after_commit);
     inode->staged->committing = false;
-    if (attr) {
+    if (attr && inode->staged->is_new) {  // else it is the file that is open already
+      old_writer.swap(inode->writer);
       unused = replace_handles(*inode, handle);
+    }
+    if (attr) {
       staged.swap(inode->staged);
       forget_touches(*inode);
       inode->attr = *attr;
@@ -198,7 +202,7 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
     if (!staged) {
       send_open_lock(agent_, made, {target, {}});
     }
-    owner = locks_.use(locks_.add(made));
+    owner = locks_.add(made);
     if (owner->handle != made->handle) {
       close_remote(made->handle);
     } else if (const auto name = inodes_.name(*inode)) {
@@ -229,7 +233,7 @@ void Vfs::lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRe
   } else if ((*owner)->handle == 0) {
     lock_local(reply, *owner, request, nullptr);
   } else {
-    lock_remote(reply, *owner, request, 0);
+    lock_remote(reply, file, *owner, request, 0);
   }
 }
 
@@ -255,11 +259,13 @@ void Vfs::lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRe
   }
 }
 
-void Vfs::lock_remote(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
-                      int tries) {
+void Vfs::lock_remote(const Reply& reply, const OpenFilePtr& file, const LockOwnerPtr& owner,
+                      const LockRequest& request, int tries) {
   const uint32_t ticket = next_ticket_++;
+  const auto interrupted = std::make_shared<std::atomic<bool>>(false);
   if (request.wait) {
-    reply.on_signal([&agent = agent_, handle = owner->handle, ticket] {
+    reply.on_signal([&agent = agent_, handle = owner->handle, ticket, interrupted] {
+      *interrupted = true;
       client::call(agent, wire::CancelLock{handle, ticket}, [](const Result<wire::Empty>&) {});
     });
   }
@@ -272,11 +278,15 @@ void Vfs::lock_remote(const Reply& reply, const LockOwnerPtr& owner, const LockR
   }
   client::call(agent_,
                wire::Lock{owner->handle, ticket, range.type, range.first, range.last, request.wait},
-               [this, reply, owner, request, tries, releases,
-                change_count](const Result<wire::Lock::Answer>& answer) {
+               [this, reply, file, owner, request, tries, releases, change_count,
+                interrupted](const Result<wire::Lock::Answer>& answer) {
                  if (!answer && is_conflict(answer.error()) && tries < kMaxTries &&
                      locks_.released_since(releases)) {
-                   lock_remote(reply, owner, request, tries + 1);
+                   lock_remote(reply, file, owner, request, tries + 1);
+                   return;
+                 }
+                 if (!answer && !*interrupted && !locks_.find(owner->key)) {
+                   lock_again(reply, file, request);
                    return;
                  }
                  if (!answer) {
@@ -300,10 +310,21 @@ void Vfs::refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockR
     // The kind of an flock is changed by letting go and asking anew (flock(2)).
     locks_.record(owner, {wire::kUnlock, 0, wire::kLockEnd}, request.pid);
   }
-  if (error.code == Errc::os && error.os_errno == EBADF && !locks_.find(owner->key)) {
-    reply.error(EBADF);  // closed meanwhile by another thread: as fcntl(2) says it
+  reply.error(error);
+}
+
+// Another thread has closed a descriptor of the file, and with it ended what the program had
+// locked, but not what this one waits for.
+void Vfs::lock_again(const Reply& reply, const OpenFilePtr& file, const LockRequest& request) {
+  bool is_closed = false;
+  {
+    const MutexLock lock(file->mutex);
+    is_closed = file->is_closed;
+  }
+  if (is_closed) {
+    reply.error(EBADF);
   } else {
-    reply.error(error);
+    lock_settled(reply, file, request);
   }
 }
 

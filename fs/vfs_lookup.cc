@@ -96,6 +96,18 @@ std::optional<wire::Target> Vfs::target_of(OpenFile& file) {
   return handle != 0 ? wire::Target{handle, {}} : target_of(file.inode);
 }
 
+void Vfs::show_names_changed(Inode& directory, wire::Attr& shown) {
+  const wire::Time time = *directory.names_changed;
+  const wire::Time first = directory.unchanged_mtime.value_or(shown.mtime);
+  if (shown.mtime != first || !is_before(first, time)) {
+    directory.names_changed.reset();
+    return;
+  }
+  directory.unchanged_mtime = first;
+  shown.mtime = time;
+  shown.ctime = is_before(shown.ctime, time) ? time : shown.ctime;
+}
+
 // What the commit has stamped shows as the program saw it while it wrote: git, for one, compares.
 // And a directory shows at once that names came or went: rsync looks, and sets its times; git asks
 // whether there may be new files.
@@ -109,10 +121,8 @@ struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
     if (inode.unlink_pends) {
       shown.nlink = 0;
     }
-    if (!is_before(inode.names_unchanged, attr.ctime) &&
-        is_before(attr.mtime, inode.names_changed)) {
-      shown.mtime = inode.names_changed;
-      shown.ctime = is_before(attr.ctime, shown.mtime) ? shown.mtime : attr.ctime;
+    if (inode.names_changed) {
+      show_names_changed(inode, shown);
     }
   }
   return map_.to_stat(shown, inode.shown_ino);
@@ -121,8 +131,10 @@ struct stat Vfs::shown_stat(Inode& inode, const wire::Attr& attr) const {
 void Vfs::note_new_names(Inode& directory) {
   const wire::Time now = remote_clock_.now();
   const MutexLock lock(directory.mutex);
+  if (!directory.names_changed) {
+    directory.unchanged_mtime.reset();
+  }
   directory.names_changed = now;
-  directory.names_unchanged = now;
 }
 
 fuse_entry_param Vfs::entry_of(Inode& inode, const wire::Attr& attr) const {

@@ -20,7 +20,14 @@ void open_again(client::Requester& agent, uint32_t handle, const std::string& pa
 // Its mode may forbid that: then those who may read it open it each for itself.
 void Vfs::reopen_kept(client::Requester& agent, const InodePtr& inode, uint32_t kept,
                       const std::string& path) {
-  client::call(agent, wire::Open{kept, path, wire::kOpenRead | wire::kOpenWrite, 0, 0},
+  uint32_t flags = wire::kOpenRead | wire::kOpenWrite;
+  {
+    const MutexLock lock(inode->mutex);
+    if ((map_.access_of_own(inode->attr.mode) & wire::kMayWrite) != 0) {
+      flags = wire::kOpenWrite;
+    }
+  }
+  client::call(agent, wire::Open{kept, path, flags, 0, 0},
                [this, inode, kept, path](const Result<wire::Attr>& answer) {
                  if (answer) {
                    return;

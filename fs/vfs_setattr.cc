@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "fs/vfs.h"
@@ -78,7 +79,7 @@ void Vfs::setattr(const Reply& reply, uint64_t id, const struct stat& attr, int 
   {
     const MutexLock lock(inode->mutex);
     if (change.atime || change.mtime || change.atime_now || change.mtime_now) {
-      inode->names_changed = {};
+      inode->names_changed.reset();
     }
   }
   when_settled(inode, [this, reply, inode, change, is_open](const StagedUse& use) {
@@ -176,27 +177,19 @@ void Vfs::hold_for_mode(const InodePtr& inode, const std::optional<uint32_t>& mo
   }
 }
 
-bool Vfs::closes(const wire::SetAttr& change) const {
+bool Vfs::closes(uint32_t mode) const {
   constexpr uint32_t kUsed = S_IWUSR | S_IXUSR;
-  return map_.remote_uid() != 0 && change.mode && (*change.mode & kUsed) != kUsed;
+  return map_.remote_uid() != 0 && (mode & kUsed) != kUsed;
 }
 
-// What is open below a directory; with `not_copied` without what a copying program writes.
-std::vector<InodePtr> Vfs::open_below(const InodePtr& directory, bool not_copied) const {
+std::vector<InodePtr> Vfs::open_below(const InodePtr& directory) const {
+  std::set<InodePtr> open;
+  for (const auto& file : files_.all()) {
+    open.insert(file->inode);
+  }
   std::vector<InodePtr> below;
-  for (const InodePtr& inode : inodes_.all()) {
-    bool counts = false;
-    {
-      const MutexLock lock(inode->mutex);
-      const bool is_copied =
-          inode->staged &&
-          std::any_of(inode->open_files.begin(), inode->open_files.end(), [](const auto& weak) {
-            const auto file = weak.lock();
-            return file && file->is_copy;
-          });
-      counts = inode->open_handles > 0 && !(not_copied && is_copied);
-    }
-    const auto path = counts ? inodes_.path(*inode) : std::nullopt;
+  for (const InodePtr& inode : open) {
+    const auto path = inodes_.path(*inode);
     if (path && is_below(*path, *directory)) {
       below.push_back(inode);
     }
@@ -205,39 +198,44 @@ std::vector<InodePtr> Vfs::open_below(const InodePtr& directory, bool not_copied
 }
 
 void Vfs::bring_in(const InodePtr& directory, StatusDone done) {
-  std::vector<InodePtr> open = open_below(directory, true);
+  std::vector<InodePtr> open = open_below(directory);
   std::vector<InodePtr> files;
   std::copy_if(open.begin(), open.end(), std::back_inserter(files), [](const InodePtr& inode) {
     const MutexLock lock(inode->mutex);
-    return inode->staged.has_value();
+    return inode->staged &&
+           std::none_of(inode->open_files.begin(), inode->open_files.end(), [](const auto& weak) {
+             const auto file = weak.lock();
+             return file && file->is_copy;
+           });
   });
-  commit_all(std::move(files),
-             [this, open = std::move(open), done = std::move(done)](const Status& committed) {
-               for (const InodePtr& inode : open) {
-                 hold_open(inode);
-               }
-               done(committed);
-             });
+  commit_all(std::move(files), [this, open = std::move(open),
+                                done = std::move(done)](const Status& committed) {
+    some_out_of_reach_ = true;
+    for (const InodePtr& inode : open) {
+      hold_open(inode);
+      const MutexLock lock(inode->mutex);
+      inode->out_of_reach = inode->open_handles > 0 && !(inode->staged && inode->staged->is_new);
+    }
+    done(committed);
+  });
 }
 
-// After a change of attributes.
-void Vfs::note_mode(const InodePtr& inode, const wire::Attr& attr, const wire::SetAttr& change) {
-  if (!S_ISDIR(attr.mode)) {
-    return;
-  }
-  {
-    // Only a change of names or of times changes when it was modified.
-    const MutexLock lock(inode->mutex);
-    inode->names_unchanged = attr.ctime;
-  }
-  const bool closed = closes(change);
-  if (!change.mode || (!closed && !some_out_of_reach_)) {
-    return;
-  }
-  some_out_of_reach_ = true;
-  for (const InodePtr& file : open_below(inode, false)) {
+// A directory is open to the login user again, but perhaps not all of those above or below it.
+void Vfs::bring_back(const InodePtr& directory) {
+  bool some = false;
+  for (const InodePtr& file : open_below(directory)) {
+    bool is_closed = false;
+    for (InodePtr above = inodes_.parent(*file); above && !is_closed;
+         above = inodes_.parent(*above)) {
+      const MutexLock lock(above->mutex);
+      is_closed = S_ISDIR(above->attr.mode) && closes(above->attr.mode);
+    }
     const MutexLock lock(file->mutex);
-    file->out_of_reach = closed && !file->staged;
+    file->out_of_reach = file->out_of_reach && is_closed;
+    some = some || file->out_of_reach;
+  }
+  if (!some && inodes_.parent(*directory) == nullptr) {
+    some_out_of_reach_ = false;
   }
 }
 
@@ -248,7 +246,7 @@ void Vfs::setattr_remote(const Reply& reply, const InodePtr& inode, const wire::
     const MutexLock lock(inode->mutex);
     is_ours = S_ISDIR(inode->attr.mode) && inode->attr.uid == map_.remote_uid();
   }
-  if (!is_ours || !closes(change)) {
+  if (!is_ours || !change.mode || !closes(*change.mode)) {
     send_setattr(reply, inode, change, is_open);
     return;
   }
@@ -296,7 +294,7 @@ void Vfs::send_setattr(const Reply& reply, const InodePtr& inode, const wire::Se
     }
     forget_attr(inode);
     client::call(agent_, wire::SetAttrRequest{*target, change},
-                 [this, reply, inode, before, change,
+                 [this, reply, inode, before,
                   path = inodes_.path(*inode).value_or("")](const Result<wire::Attr>& attr) {
                    if (!attr) {
                      reply.error(attr.error());
@@ -314,7 +312,9 @@ void Vfs::send_setattr(const Reply& reply, const InodePtr& inode, const wire::Se
                      }
                    }
                    remote_clock_.observe(attr->ctime);
-                   note_mode(inode, *attr, change);
+                   if (some_out_of_reach_ && S_ISDIR(attr->mode) && !closes(attr->mode)) {
+                     bring_back(inode);
+                   }
                    reply_attr(reply, inode, *attr);
                  });
   });

@@ -127,8 +127,11 @@ void Vfs::carry_out(const PendingUnlink& pending) {
 
 // It has its name again.
 void Vfs::forget_unlink(Inode& inode) {
-  const MutexLock lock(inode.mutex);
-  inode.unlink_pends = false;
+  {
+    const MutexLock lock(inode.mutex);
+    inode.unlink_pends = false;
+  }
+  notifier_.invalidate_inode(inode.id, false);
 }
 
 void Vfs::give_back(const PendingUnlink& pending) {

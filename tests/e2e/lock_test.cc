@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -413,6 +414,50 @@ TEST_F(LockOnMounts, AReplacedFileKeepsWhoWaits) {
   EXPECT_EQ(::fcntl(holder.get(), F_OFD_SETLK, &all), 0);
   waits.join();
   EXPECT_EQ(result, 0);
+}
+
+// Its process loses all locks that it has, but not what it waits for.
+TEST_F(LockOnMounts, WhoWaitsGoesOnWhenAnotherDescriptorIsClosed) {
+  const UniqueFd waiter = open_on_mount("f", O_RDWR | O_CREAT);
+  UniqueFd other = open_on_mount("f", O_RDWR);
+  Locker holder(on_mount("f"), {});
+  ASSERT_EQ(holder.result(), 0);
+  std::atomic<pid_t> tid = 0;
+  int result = -1;
+  std::thread waits([&] {
+    tid = ::gettid();
+    result = set_lock(waiter.get(), Family::posix, F_WRLCK, true);
+  });
+  EXPECT_TRUE(wait_until([&] {
+    return read_file("/proc/self/task/" + std::to_string(tid) + "/wchan").find("request_wait") !=
+           std::string::npos;
+  }));
+  other.reset();
+  holder.unlock();
+  waits.join();
+  EXPECT_EQ(result, 0);
+}
+
+// A copy has emptied it and was killed; the file itself is emptied when it is locked.
+TEST_F(LockOnMounts, WhoWritesInPlaceGoesOnWhenAnEmptyFileIsLocked) {
+  write_remote("f", "content");
+  const UniqueFd writer = open_on_mount("f", O_RDWR);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::prctl(PR_SET_NAME, "cp");
+    const int fd = ::open(on_mount("f").c_str(), O_WRONLY | O_TRUNC);
+    ::raise(fd < 0 ? SIGTERM : SIGKILL);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WTERMSIG(status), SIGKILL);
+  ASSERT_EQ(::ftruncate(writer.get(), 5), 0);
+  const UniqueFd locked = open_on_mount("f", O_RDWR | O_TRUNC);
+  EXPECT_EQ(::flock(locked.get(), LOCK_EX), 0) << ::strerror(errno);
+  EXPECT_EQ(::pwrite(writer.get(), "a", 1, 0), 1);
+  EXPECT_EQ(::pwrite(locked.get(), "b", 1, 1), 1);
+  EXPECT_EQ(::fsync(writer.get()), 0);
+  EXPECT_EQ(read_file(on_remote("f")), "ab");
 }
 
 // The usual lock file of a shell script: made or truncated by each that wants the lock.

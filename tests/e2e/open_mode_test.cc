@@ -150,6 +150,13 @@ TEST_F(OpenMode, OfAReadOnlyFileIsAskedAfterALostConnection) {
   EXPECT_EQ(get(reader, 9), "12");
   const UniqueFd again = open_on_mount("f", O_RDONLY);
   EXPECT_EQ(get(again, 9), "12");
+  writer.reset(::open(on_mount("g").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0200));
+  put(writer, "12", 0);
+  ASSERT_EQ(::fsync(writer.get()), 0);
+  sshd().kill_sessions();
+  put(writer, "345", 2);
+  ASSERT_EQ(::close(writer.release()), 0);
+  EXPECT_EQ(read_file(on_remote("g")), "12345");
 }
 
 // And so does a directory's.
@@ -164,6 +171,7 @@ TEST_F(OpenMode, OfADirectoryDoesNotMatterToWhatIsOpenBelow) {
     ASSERT_EQ(::chmod(on_mount("d").c_str(), mode), 0);
     use(fd);
     struct stat st {};
+    ASSERT_EQ(::chmod(on_mount("d").c_str(), 0755), 0);  // the nearer one is closed still
     EXPECT_EQ(::fchmod(fd.get(), 0600), 0) << ::strerror(errno);
     EXPECT_EQ(::fstat(fd.get(), &st), 0) << ::strerror(errno);
     EXPECT_EQ(st.st_mode, 0100600U);

@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -163,6 +164,7 @@ TEST_F(Times, ADirectoryShowsAtOnceWhatIsMadeInIt) {
     EXPECT_GT(seconds(made.st_mtim), seconds(before.st_mtim));
     EXPECT_GT(seconds(made.st_ctim), seconds(before.st_ctim));
     ASSERT_EQ(::chmod(on_mount("d").c_str(), 0700), 0);
+    ASSERT_EQ(::setxattr(on_mount("d").c_str(), "user.a", "1", 1, 0), 0);
     EXPECT_EQ(seconds(stat_of(on_mount("d")).st_mtim), seconds(made.st_mtim));
     let_time_pass();
     EXPECT_TRUE(commits || ::unlink(on_mount("d/f").c_str()) == 0);

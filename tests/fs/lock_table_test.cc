@@ -17,9 +17,8 @@ class LockTableTest : public ::testing::Test {
   LockOwnerPtr add(uint8_t family, uint64_t owner, const std::shared_ptr<OpenFile>& by) {
     const auto made = std::make_shared<LockOwner>(LockKey{inode->id, family, owner}, inode, version,
                                                   next_handle++);
-    auto added = table.add(made);
-    table.attach(added, by);
-    return added;
+    table.attach(table.add(made), by);
+    return table.find(made->key);
   }
 
   uint32_t next_handle = 1;
