@@ -7,6 +7,7 @@
 #include <future>
 #include <optional>
 
+#include "engine/base/mutex.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/wait_until.h"
 #include "tools/control_client.h"
@@ -88,6 +89,7 @@ class ControlServerTest : public ::testing::Test {
     auto server = ControlServer::start(
         state_->fd(), [this](const std::string& request, const ControlReply& reply) {
           if (request == "later") {
+            const MutexLock lock(mutex_);
             later_ = reply;
           } else if (request != "never") {
             reply.send("[" + request + "]");
@@ -117,7 +119,12 @@ class ControlServerTest : public ::testing::Test {
 
   cpaway::testing::TempDir dir_;
   std::optional<StateDir> state_;
-  std::optional<ControlReply> later_;
+  std::optional<ControlReply> later() {
+    const MutexLock lock(mutex_);
+    return later_;
+  }
+  Mutex mutex_;
+  std::optional<ControlReply> later_ CPAWAY_GUARDED_BY(mutex_);
   std::unique_ptr<ControlServer> server_;
   std::optional<RunningDaemon> daemon_;
 };
@@ -137,8 +144,8 @@ TEST_F(ControlServerTest, AClientThatSaysNothingIsAnswered) {
 TEST_F(ControlServerTest, AnAnswerMayComeLater) {
   auto waiting = std::async(std::launch::async, [this] { return ask("later"); });
   EXPECT_EQ(ask("now"), "[now]");  // meanwhile others are answered
-  ASSERT_TRUE(cpaway::testing::wait_until([this] { return ask("x") == "[x]" && later_; }));
-  later_->send("[at last]");
+  ASSERT_TRUE(cpaway::testing::wait_until([this] { return ask("x") == "[x]" && later(); }));
+  later()->send("[at last]");
   EXPECT_EQ(waiting.get(), "[at last]");
   EXPECT_EQ(ask("never"), "");
 }
