@@ -285,7 +285,7 @@ void Vfs::lock_remote(const Reply& reply, const OpenFilePtr& file, const LockOwn
                    lock_remote(reply, file, owner, request, tries + 1);
                    return;
                  }
-                 if (!answer && !*interrupted && !locks_.find(owner->key)) {
+                 if (!answer && !*interrupted && !reply.answered() && !locks_.find(owner->key)) {
                    lock_again(reply, file, request);
                    return;
                  }
