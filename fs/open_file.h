@@ -6,6 +6,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ struct DirStream {
   std::vector<wire::DirEntry> entries CPAWAY_GUARDED_BY(mutex);  // "." and ".." are the first
   // When what begins at an index was asked for, monotonic ms.
   std::map<size_t, int64_t> asked_ms CPAWAY_GUARDED_BY(mutex);
+  // Inode ids of files that were on the mount only when the listing began: one of them may be
+  // committed behind what the agent lists, and before that is here.
+  std::set<uint64_t> staged CPAWAY_GUARDED_BY(mutex);
   bool complete CPAWAY_GUARDED_BY(mutex) = false;
   bool restart CPAWAY_GUARDED_BY(mutex) = false;  // rewinddir: the next page is the first again
   // The agent lists from the start again, after a lost connection: entries that are here already

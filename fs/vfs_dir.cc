@@ -73,6 +73,12 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
   const InodePtr parent = inodes_.parent(*stream->inode);
   const uint64_t parent_ino = (parent ? parent : stream->inode)->shown_ino;
   bool ready = false;
+  std::set<uint64_t> staged;
+  for (const InodePtr& inode : offset == 0 ? all_staged() : std::vector<InodePtr>()) {
+    if (inodes_.parent(*inode) == stream->inode) {
+      staged.insert(inode->id);
+    }
+  }
   {
     const MutexLock lock(stream->mutex);
     if (offset == 0) {
@@ -81,6 +87,7 @@ void Vfs::readdir(const Reply& reply, uint64_t handle, uint64_t offset, size_t s
       stream->entries.clear();
       stream->asked_ms.clear();
       stream->complete = false;
+      stream->staged = std::move(staged);
       for (const auto& [name, ino] :
            {std::pair(".", stream->inode->shown_ino), std::pair("..", parent_ino)}) {
         wire::DirEntry& entry = stream->entries.emplace_back();
@@ -153,7 +160,8 @@ void Vfs::add_staged_entries(DirStream& stream) {
   for (const auto& [name, inode] : inodes_.children(*stream.inode)) {
     {
       const MutexLock lock(inode->mutex);
-      if (!inode->staged || !inode->staged->is_new || inode->staged->abandoned) {
+      const bool is_staged = inode->staged && inode->staged->is_new && !inode->staged->abandoned;
+      if (!is_staged && !stream.staged.contains(inode->id)) {
         continue;
       }
     }

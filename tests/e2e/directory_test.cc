@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "tests/e2e/mounted_remote.h"
 
@@ -97,6 +99,21 @@ TEST_F(Directories, AreRemovedWithAllThatIsInThem) {
        " && for i in 1 2 3; do mkdir -p t/$i && cp d/name-00?$i* t/$i; done");
   must("rm -r " + on_mount("t") + " " + on_mount("d"));
   EXPECT_EQ(remote_names(), std::vector<std::string>{});
+}
+
+// The agent may have listed the directory before, and its answer come after the commit.
+TEST_F(Directories, AFileIsListedWhileItIsCommitted) {
+  for (int i = 0; i < 150; ++i) {
+    const std::string name = "new" + std::to_string(i);
+    UniqueFd fd = open_on_mount("d/" + name, O_WRONLY | O_CREAT);
+    std::thread closes([&] { fd.reset(); });
+    bool listed = false;
+    for (const auto& entry : std::filesystem::directory_iterator(on_mount("d"))) {
+      listed = listed || entry.path().filename() == name;
+    }
+    closes.join();
+    ASSERT_TRUE(listed) << name;
+  }
 }
 
 }  // namespace
