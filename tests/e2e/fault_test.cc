@@ -97,9 +97,7 @@ TEST_F(Fault, SignalsFreeAWaitingProgram) {
       ::stat(on_mount("name" + std::to_string(signal)).c_str(), &st);
       ::_exit(0);
     }
-    const std::string wchan = "/proc/" + std::to_string(pid) + "/wchan";
-    EXPECT_TRUE(wait_until(
-        [&] { return read_file(wchan).find("request_wait_answer") != std::string::npos; }));
+    EXPECT_TRUE(wait_until_it_waits(std::to_string(pid)));
     const auto start = std::chrono::steady_clock::now();
     ::kill(pid, signal);
     int status = 0;
@@ -129,9 +127,7 @@ TEST_F(Fault, AKilledCopyDoesNotEmptyALockedFile) {
   EXPECT_EQ(::read(ready[0], &byte, 1), 1);
   ::close(ready[0]);
   ::close(ready[1]);
-  const std::string wchan = "/proc/" + std::to_string(pid) + "/wchan";
-  EXPECT_TRUE(wait_until(
-      [&] { return read_file(wchan).find("request_wait_answer") != std::string::npos; }));
+  EXPECT_TRUE(wait_until_it_waits(std::to_string(pid)));
   ::kill(pid, SIGKILL);
   int status = 0;
   ::waitpid(pid, &status, 0);
@@ -155,9 +151,7 @@ TEST_F(Fault, CaughtSignalsFreeWhereTheAgentIsSilent) {
     struct stat st {};
     ::_exit(::stat(on_mount("name").c_str(), &st) != 0 && errno == EINTR ? 0 : 1);
   }
-  const std::string wchan = "/proc/" + std::to_string(pid) + "/wchan";
-  EXPECT_TRUE(wait_until(
-      [&] { return read_file(wchan).find("request_wait_answer") != std::string::npos; }));
+  EXPECT_TRUE(wait_until_it_waits(std::to_string(pid)));
   ::kill(pid, SIGINT);
   int status = 0;
   ::waitpid(pid, &status, 0);

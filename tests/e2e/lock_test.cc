@@ -403,10 +403,8 @@ TEST_F(LockOnMounts, AReplacedFileKeepsWhoWaits) {
     struct flock wanted = all;
     result = ::fcntl(waiter.get(), F_OFD_SETLKW, &wanted) == 0 ? 0 : errno;
   });
-  EXPECT_TRUE(wait_until([&] {
-    return read_file("/proc/self/task/" + std::to_string(tid) + "/wchan").find("request_wait") !=
-           std::string::npos;
-  }));
+  EXPECT_TRUE(wait_until([&] { return tid != 0; }));
+  EXPECT_TRUE(wait_until_it_waits("self/task/" + std::to_string(tid)));
   must("echo new > " + local("new") + "; cp " + local("new") + " " + on_mount("f"));
   struct flock asked = all;
   EXPECT_EQ(::fcntl(waiter.get(), F_OFD_GETLK, &asked), 0);
@@ -428,10 +426,8 @@ TEST_F(LockOnMounts, WhoWaitsGoesOnWhenAnotherDescriptorIsClosed) {
     tid = ::gettid();
     result = set_lock(waiter.get(), Family::posix, F_WRLCK, true);
   });
-  EXPECT_TRUE(wait_until([&] {
-    return read_file("/proc/self/task/" + std::to_string(tid) + "/wchan").find("request_wait") !=
-           std::string::npos;
-  }));
+  EXPECT_TRUE(wait_until([&] { return tid != 0; }));
+  EXPECT_TRUE(wait_until_it_waits("self/task/" + std::to_string(tid)));
   other.reset();
   holder.unlock();
   waits.join();

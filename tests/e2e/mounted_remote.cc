@@ -167,6 +167,12 @@ uint64_t MountedRemote::staged_bytes() const {
   return bytes;
 }
 
+bool MountedRemote::wait_until_it_waits(const std::string& thread) {
+  return wait_until([&] {
+    return read_file("/proc/" + thread + "/wchan").find("request_wait_answer") != std::string::npos;
+  });
+}
+
 pid_t MountedRemote::spawn(const std::vector<std::string>& argv) {
   std::vector<char*> words;
   for (const std::string& word : argv) {

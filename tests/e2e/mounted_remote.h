@@ -67,6 +67,8 @@ class MountedRemote : public ::testing::Test {
   // The sizes of the staging files in the mounted directory.
   [[nodiscard]] uint64_t staged_bytes() const;
   [[nodiscard]] std::string sha256_on_mount(const std::string& name) const;
+  // Waits until a thread waits for an answer of the mount: "PID", or "self/task/TID".
+  static bool wait_until_it_waits(const std::string& thread);
   // Starts a program in a process group of its own; the test ends it and waits for it.
   static pid_t spawn(const std::vector<std::string>& argv);
   // `size` bytes of noise in a local file; its path.

@@ -66,6 +66,7 @@ TEST_F(Programs, SqliteWriterKilled) {
     script("mode=" + mode + R"sh(
       sqlite3 $mode.db "pragma journal_mode=$mode; create table t(n, pad)" > $L/out
       for round in 1 2 3; do
+        : > $L/done  # here: what writes it starts in its own time
         (n=0; while :; do
           echo "begin; insert into t values($n, randomblob(5000)); insert into t
             values($n, randomblob(5000)); commit; select 'done', $n;"
