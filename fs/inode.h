@@ -89,6 +89,7 @@ struct Inode {
   std::vector<std::function<void()>> after_commit CPAWAY_GUARDED_BY(mutex);
   uint32_t open_handles CPAWAY_GUARDED_BY(mutex) = 0;  // all of them
   uint32_t open_writers CPAWAY_GUARDED_BY(mutex) = 0;  // handles open for writing
+  uint32_t running CPAWAY_GUARDED_BY(mutex) = 0;       // handles open for a program that runs
   pid_t last_reader CPAWAY_GUARDED_BY(mutex) = 0;      // the program that opened it for reading
   // In-place writing, from the first such write to the last close of a writer.
   std::shared_ptr<upload::InPlaceWriter> writer CPAWAY_GUARDED_BY(mutex);

@@ -17,19 +17,27 @@ namespace cpaway::fs {
 
 // One open(2) of a regular file.
 struct OpenFile {
-  // `flags` as open(2) has them.
+  // The kernel's FMODE_EXEC (include/linux/fs.h) among the flags of an open: execve(2) opens it,
+  // and it stays open while the program runs.
+  static constexpr int kExecutes = 0x20;
+
+  // `flags` as open(2) has them, and kExecutes.
   OpenFile(InodePtr i, bool w, int flags)
-      : inode(std::move(i)), writes(w), keeps_atime((flags & O_NOATIME) != 0) {}
+      : inode(std::move(i)),
+        writes(w),
+        executes((flags & kExecutes) != 0),
+        keeps_atime((flags & O_NOATIME) != 0) {}
 
   const InodePtr inode;
   const bool writes;       // open for writing
+  const bool executes;     // open for a program that runs
   const bool keeps_atime;  // O_NOATIME
   // Created, truncated or written through this handle since the last commit: its close is the next.
   std::atomic<bool> touched{false};
   // Opened by a copying program itself, not by the shell that started it.
   std::atomic<bool> is_copy{false};
-  // Opened with O_RDONLY|O_TRUNC, and not closed yet: where the kernel refuses that after all (a
-  // program that is running, ETXTBSY), there is no close.
+  // Opened with O_RDONLY|O_TRUNC, and not closed yet: where the kernel refuses that after all
+  // (ETXTBSY: a program that has just been started), there is no close.
   std::atomic<bool> may_be_refused{false};
   // A lock that its program believes to hold could not be taken again: nothing is read or written.
   std::atomic<bool> lock_lost{false};

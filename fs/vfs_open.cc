@@ -19,6 +19,12 @@ bool opens_for_writing(int flags) {
   return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
 }
 
+// Of a running program the kernel refuses it once the mount has done it, and has dropped the pages
+// that the program runs on. Opens for writing it does not even send.
+bool truncates_reading(int flags) {
+  return (flags & O_ACCMODE) == O_RDONLY && (flags & O_TRUNC) != 0;
+}
+
 // What is left of a file's mode when `caller` writes to it: chmod(2), open(2).
 uint32_t written_mode(uint32_t mode, const fuse_ctx& caller) {
   if (caller.uid == 0) {
@@ -108,6 +114,7 @@ std::shared_ptr<OpenFile> Vfs::add_open_file_locked(const InodePtr& inode, bool 
   inode->open_files.push_back(file);
   ++inode->open_handles;
   inode->open_writers += writes ? 1 : 0;
+  inode->running += file->executes ? 1 : 0;
   return file;
 }
 
@@ -208,6 +215,11 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   });
 }
 
+bool Vfs::is_running(const InodePtr& inode) {
+  const MutexLock lock(inode->mutex);
+  return inode->running > 0;
+}
+
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                      const fuse_file_info& file, bool copying) {
   const bool writes = opens_for_writing(file.flags);
@@ -226,6 +238,10 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     // Sent, not awaited: a failure comes with the first read.
     ignore(read_handle(*opened), "the first read reports it");
     reply_open(reply, opened, info);
+    return;
+  }
+  if (truncates_reading(file.flags) && is_running(inode)) {
+    reply.error(ETXTBSY);
     return;
   }
   const InodePtr parent = (file.flags & O_TRUNC) != 0 ? inodes_.parent(*inode) : nullptr;
@@ -277,7 +293,7 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       file = add_open_file_locked(inode, true, info.flags);
       file->touched = true;
       file->is_copy = copying;
-      file->may_be_refused = (info.flags & O_ACCMODE) == O_RDONLY;
+      file->may_be_refused = truncates_reading(info.flags);
       // Others that have it open may have it mapped.
       inode->staged->uncached = direct && inode->open_handles == 1;
       out.direct_io = inode->staged->uncached ? 1 : 0;
@@ -570,6 +586,7 @@ void Vfs::close_file(const std::shared_ptr<OpenFile>& file) {
     Inode& inode = *file->inode;
     const MutexLock lock(inode.mutex);
     last_writer = file->writes && --inode.open_writers == 0;
+    inode.running -= file->executes ? 1 : 0;
     const bool readable = (map_.access_of_own(inode.attr.mode) & wire::kMayRead) != 0;
     if (--inode.open_handles == 0 || (last_writer && readable)) {
       kept = std::exchange(inode.kept_handle, 0);

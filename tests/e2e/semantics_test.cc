@@ -234,20 +234,33 @@ TEST_F(Semantics, ReadersMayTruncate) {
   }
 }
 
-// The kernel finds out only when the mount has opened it.
+// For who only reads the kernel finds out when the mount has opened it, and then has dropped the
+// pages that the program runs on.
 TEST_F(Semantics, RunningProgramsAreNotTruncated) {
-  must("cp /bin/sleep " + on_mount("sleep"));
-  const pid_t pid = spawn({on_mount("sleep"), "100"});
-  EXPECT_TRUE(wait_until([pid] { return process_name(pid) == "sleep"; }));
-  for (const int access : {O_RDONLY, O_WRONLY}) {
-    EXPECT_EQ(::open(on_mount("sleep").c_str(), access | O_TRUNC | O_CLOEXEC), -1);
-    EXPECT_EQ(errno, ETXTBSY);
+  const std::string gate = local("gate");
+  ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+  for (const bool linked : {false, true}) {
+    const std::string program = on_mount("sh" + std::to_string(static_cast<int>(linked)));
+    must("cp /bin/sh " + program + (linked ? "; ln " + program + " " + program + "-link" : ""));
+    const pid_t pid = spawn({program, "-c", "read status < " + gate + "; exit $status"});
+    UniqueFd writer;
+    ASSERT_TRUE(wait_until([&writer, &gate] {  // it has the pipe open, and so it runs
+      writer.reset(::open(gate.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+      return static_cast<bool>(writer);
+    }));
+    for (const int access : {O_RDONLY, O_WRONLY}) {
+      EXPECT_EQ(::open(program.c_str(), access | O_TRUNC | O_CLOEXEC), -1);
+      EXPECT_EQ(errno, ETXTBSY) << linked;
+    }
+    put(writer, "7\n");
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << linked << ", " << status;
   }
-  EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), 0);
-  ::kill(pid, SIGKILL);
-  ::waitpid(pid, nullptr, 0);
   unmount();  // the end of whatever was begun
-  EXPECT_EQ(sha256_of_file(on_remote("sleep")), sha256_of_file("/bin/sleep"));
+  for (const char* name : {"sh0", "sh1"}) {
+    EXPECT_EQ(sha256_of_file(on_remote(name)), sha256_of_file("/bin/sh"));
+  }
 }
 
 TEST_F(Semantics, FilesWithoutANameAreOpenedAnew) {
