@@ -316,8 +316,16 @@ class Vfs {
   // The in-place writer, opened at the agent on its first use.
   [[nodiscard]] Result<std::shared_ptr<upload::InPlaceWriter>> in_place_writer(
       const InodePtr& inode);
+  // What a writer was opened for: another version, or none kept any more, and it is not the file's.
+  struct WriterBase {
+    uint64_t version;
+    uint32_t kept_handle;
+  };
+  [[nodiscard]] static WriterBase writer_base(const Inode& inode) CPAWAY_REQUIRES(inode.mutex);
+  // Writes by a handle that is open at the agent, unless there is a writer already. Nullptr, and
+  // the handle closed, where the inode has gone on from `base`.
   std::shared_ptr<upload::InPlaceWriter> adopt_writer(const InodePtr& inode, uint32_t handle,
-                                                      uint64_t known_size);
+                                                      uint64_t known_size, const WriterBase& base);
   [[nodiscard]] static uint32_t take_writer_handle(Inode& inode) CPAWAY_REQUIRES(inode.mutex);
   // For a new version, which `handle` has open, or 0. Gives what is to be closed, 0 among it.
   [[nodiscard]] static std::vector<uint32_t> replace_handles(Inode& inode, uint32_t handle)

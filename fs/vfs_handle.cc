@@ -74,30 +74,39 @@ Result<uint32_t> Vfs::read_handle(OpenFile& file) {
 }
 
 Result<std::shared_ptr<upload::InPlaceWriter>> Vfs::in_place_writer(const InodePtr& inode) {
-  uint64_t known_size = 0;
-  uint32_t kept = 0;
-  {
-    const MutexLock lock(inode->mutex);
-    if (inode->writer) {
-      return inode->writer;
+  std::shared_ptr<upload::InPlaceWriter> writer;
+  while (!writer) {
+    uint64_t known_size = 0;
+    WriterBase base{};
+    {
+      const MutexLock lock(inode->mutex);
+      if (inode->writer) {
+        return inode->writer;
+      }
+      known_size = inode->attr.size;
+      base = writer_base(*inode);
     }
-    known_size = inode->attr.size;
-    kept = inode->kept_handle;
+    uint32_t handle = base.kept_handle;
+    if (handle == 0) {
+      const auto request = open_request(inode, wire::kOpenWrite);
+      if (!request) {
+        return fail_os(ESTALE, "no name");
+      }
+      send_open(*request);
+      handle = request->handle;
+    }
+    writer = adopt_writer(inode, handle, known_size, base);
   }
-  if (kept != 0) {
-    return adopt_writer(inode, kept, known_size);
-  }
-  const auto request = open_request(inode, wire::kOpenWrite);
-  if (!request) {
-    return fail_os(ESTALE, "no name");
-  }
-  send_open(*request);
-  return adopt_writer(inode, request->handle, known_size);
+  return writer;
 }
 
-// Writes by a handle that is open at the agent, unless there is a writer already.
+Vfs::WriterBase Vfs::writer_base(const Inode& inode) {
+  return {inode.version, inode.kept_handle};
+}
+
 std::shared_ptr<upload::InPlaceWriter> Vfs::adopt_writer(const InodePtr& inode, uint32_t handle,
-                                                         uint64_t known_size) {
+                                                         uint64_t known_size,
+                                                         const WriterBase& base) {
   auto writer = upload::InPlaceWriter::create(upload_context(), handle, known_size,
                                               [this, weak = std::weak_ptr(inode)] {
                                                 if (const InodePtr changed = weak.lock()) {
@@ -109,12 +118,18 @@ std::shared_ptr<upload::InPlaceWriter> Vfs::adopt_writer(const InodePtr& inode, 
   {
     const MutexLock lock(inode->mutex);
     if (inode->writer) {
-      unused = handle != inode->kept_handle ? handle : 0;
       writer = inode->writer;
+      unused = handle;
+    } else if (inode->version != base.version || inode->kept_handle != base.kept_handle) {
+      writer = nullptr;
+      unused = handle;
     } else {
       inode->writer = writer;
       inode->writer_handle = handle;
     }
+  }
+  if (unused == base.kept_handle) {
+    unused = 0;  // not opened for this
   }
   close_remote(unused);
   return writer;

@@ -543,13 +543,15 @@ void Vfs::reply_made(const Reply& reply, const InodePtr& parent, const std::stri
   remote_clock_.observe(attr.ctime);
   const InodePtr inode = inodes_.intern(parent, name, attr);
   forget_times(parent);
+  WriterBase base{};
   {
     const MutexLock lock(inode->mutex);
     inode->attr = attr;
     inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
+    base = writer_base(*inode);
   }
   const auto file = add_open_file(inode, true, info.flags);
-  static_cast<void>(adopt_writer(inode, handle, attr.size));
+  static_cast<void>(adopt_writer(inode, handle, attr.size, base));
   fuse_file_info out = info;
   out.fh = files_.add(file);
   if (!reply.create(entry_of(*inode, attr), out)) {
