@@ -442,6 +442,8 @@ class Vfs {
   [[nodiscard]] int error_without_file(Inode& inode, std::string_view name, uint8_t wanted) const;
   void removexattr_staged(const Reply& reply, const InodePtr& inode, const std::string& name,
                           const StagedUse& use);
+  void removexattr_kept(const Reply& reply, const InodePtr& inode, const std::string& name,
+                        const StagedUse& use);
   void setxattr_staged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr,
                        int flags, const StagedUse& use);
   void keep_judged(const Reply& reply, const InodePtr& inode, const wire::Xattr& xattr, int flags,

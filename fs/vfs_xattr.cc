@@ -445,9 +445,30 @@ void Vfs::removexattr(const Reply& reply, uint64_t id, std::string_view name) {
   });
 }
 
-// The old version keeps it, and does not hand it down.
+// The old version keeps it, and does not hand it down. The staging file, which may have it from
+// when it was set, lets it go.
 void Vfs::removexattr_staged(const Reply& reply, const InodePtr& inode, const std::string& name,
                              const StagedUse& use) {
+  bool kept = false;
+  {
+    const MutexLock lock(inode->mutex);
+    kept =
+        inode->staged &&
+        std::any_of(inode->staged->placement.xattrs.begin(), inode->staged->placement.xattrs.end(),
+                    [&](const wire::Xattr& one) { return one.name == name && !is_mode(one); });
+  }
+  const auto upload = kept ? staged_upload(inode) : nullptr;
+  if (!upload) {
+    removexattr_kept(reply, inode, name, use);
+    return;
+  }
+  upload->untry_xattr(name, [this, reply, inode, name, use](const Status& /*untried*/) {
+    removexattr_kept(reply, inode, name, use);  // the commit tells what is wrong
+  });
+}
+
+void Vfs::removexattr_kept(const Reply& reply, const InodePtr& inode, const std::string& name,
+                           const StagedUse& use) {
   bool removed = name == kAccessAcl;  // which every file has, as its mode
   bool asks_old = false;
   int error = 0;

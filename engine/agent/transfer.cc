@@ -233,10 +233,14 @@ Status Transfer::truncate(uint64_t size) {
   return truncate_fd(file_.fd(), size);
 }
 
-Status Transfer::try_xattr(const wire::Xattr& xattr) {
+Status Transfer::try_xattr(const wire::Xattr& xattr, bool remove) {
   CPAWAY_TRY(make_copies());
   Location self;
   self.dir = file_.fd();
+  if (remove) {
+    ignore(remove_xattr(self, xattr.name), "commit removes it, too");
+    return {};
+  }
   file_.note_tried(xattr.name);
   return set_xattr(self, xattr, 0);
 }

@@ -43,7 +43,7 @@ class Transfer {
                                                         ByteSpan literals);
   [[nodiscard]] Result<Bytes> read(uint64_t offset, uint32_t size);
   [[nodiscard]] Status truncate(uint64_t size);
-  [[nodiscard]] Status try_xattr(const wire::Xattr& xattr);
+  [[nodiscard]] Status try_xattr(const wire::Xattr& xattr, bool remove);
   [[nodiscard]] Status try_group(uint32_t gid);
   // Takes the staging file's name away: no commit can follow.
   [[nodiscard]] Status hide();

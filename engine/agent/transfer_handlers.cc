@@ -86,7 +86,7 @@ Result<wire::CommitAnswer> on_put_file(Context& context, const wire::PutFile& re
 
 Status on_try_xattr(Context& context, const wire::TryXattr& request) {
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
-  return transfer->try_xattr(request.xattr);
+  return transfer->try_xattr(request.xattr, request.remove);
 }
 
 Status on_try_group(Context& context, const wire::TryGroup& request) {

@@ -105,7 +105,11 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void moved(std::string path);
   // Whether the staging file can have this extended attribute, which the commit will set again.
   void try_xattr(wire::Xattr xattr, Done done) {
-    try_on_staging(wire::TryXattr{0, std::move(xattr)}, std::move(done));
+    try_on_staging(wire::TryXattr{0, std::move(xattr), false}, std::move(done));
+  }
+  // What was tried so was removed again.
+  void untry_xattr(std::string name, Done done) {
+    try_on_staging(wire::TryXattr{0, {std::move(name), {}}, true}, std::move(done));
   }
   // The same for its group.
   void try_group(uint32_t gid, Done done) {

@@ -336,12 +336,14 @@ struct CopyTransfer {
 };
 
 // Sets an extended attribute of the staging file, which commit will set again: whether it can be.
+// With `remove` takes away what was set so, whatever its value.
 struct TryXattr {
   using Self = TryXattr;
   static constexpr Op kOp = Op::try_xattr;
   uint32_t transfer = 0;
   Xattr xattr;
-  CPAWAY_FIELDS(transfer, xattr);
+  bool remove = false;
+  CPAWAY_FIELDS(transfer, xattr, remove);
   using Answer = Empty;
 };
 

@@ -188,10 +188,14 @@ TEST_F(Permission, AttributesThatDoNotFitAreRefusedAtOnce) {
   }
   EXPECT_EQ(errno, ENOSPC);
   ASSERT_EQ(::fremovexattr(fd.get(), "user.small"), 0);
+  ASSERT_EQ(::fremovexattr(fd.get(), "user.a1"), 0);  // makes room
+  EXPECT_EQ(::fsetxattr(fd.get(), "user.b", value.data(), value.size(), 0), 0);
   ASSERT_EQ(::fsync(fd.get()), 0);
   EXPECT_EQ(read_file(on_remote("f")), "kept");
   EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.small", nullptr, 0), -1);
   EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a0", nullptr, 0), 1000);
+  EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.a1", nullptr, 0), -1);
+  EXPECT_EQ(::getxattr(on_remote("f").c_str(), "user.b", nullptr, 0), 1000);
 }
 
 // Until the commit the old version is as it was, and so it stays where there is none.

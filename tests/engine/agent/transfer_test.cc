@@ -214,11 +214,11 @@ TEST_F(TransferTest, PlacementSetsModeXattrsAndTimes) {
 // Tried on the staging file: commit sets what the placement says, and nothing else.
 TEST_F(TransferTest, WhatIsTriedDoesNotCount) {
   ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
-  const auto tried = client.call(wire::TryXattr{1, {"user.tried", {'x'}}});
+  const auto tried = client.call(wire::TryXattr{1, {"user.tried", {'x'}}, false});
   if (!tried) {
     GTEST_SKIP() << "no user xattrs here";
   }
-  const auto too_large = client.call(wire::TryXattr{1, {"user.large", Bytes(60'000)}});
+  const auto too_large = client.call(wire::TryXattr{1, {"user.large", Bytes(60'000)}, false});
   EXPECT_TRUE(too_large || errno_of(too_large) == ENOSPC);
   EXPECT_TRUE(client.call(wire::TryGroup{1, ::getegid()}));
   wire::Placement placement = place_at("f");
@@ -226,6 +226,24 @@ TEST_F(TransferTest, WhatIsTriedDoesNotCount) {
   ASSERT_TRUE(client.call(wire::Commit{1, 0, std::nullopt, false, placement}));
   EXPECT_EQ(::listxattr(dir.file("f").c_str(), nullptr, 0),
             static_cast<ssize_t>(sizeof "user.kept"));
+}
+
+TEST_F(TransferTest, WhatIsTriedAndRemovedMakesRoom) {
+  ASSERT_TRUE(client.call(wire::Init{1, "f", {}}));
+  const Bytes value(1000);
+  for (int i = 0; i < 100; ++i) {  // ext4 has room for three
+    const std::string name = concat("user.tried-", i);
+    const auto tried = client.call(wire::TryXattr{1, {name, value}, false});
+    if (errno_of(tried) == EOPNOTSUPP) {
+      GTEST_SKIP() << "no user xattrs here";
+    }
+    ASSERT_TRUE(tried) << i << ": " << tried.error().to_string();
+    for (int again = 0; again < 2; ++again) {  // as after a lost answer
+      EXPECT_TRUE(client.call(wire::TryXattr{1, {name, {}}, true}));
+    }
+  }
+  ASSERT_TRUE(client.call(wire::Commit{1, 0, std::nullopt, false, place_at("f")}));
+  EXPECT_EQ(::listxattr(dir.file("f").c_str(), nullptr, 0), 0);
 }
 
 TEST_F(TransferTest, AHiddenFileOutlivesItsDirectory) {

@@ -247,7 +247,7 @@ void add_transfers(Collector& out) {
   out.answer(Op::allocate_transfer, Empty{});
   out.request(CopyTransfer{7, 1ULL << 33U, 9, 4096, kMaxCopySize});
   out.answer(Op::copy_transfer, CopyAnswer{77});
-  out.request(TryXattr{7, {"user.a", {1, 2, 3}}});
+  out.request(TryXattr{7, {"user.a", {1, 2, 3}}, true});
   out.answer(Op::try_xattr, Empty{});
   out.request(TryGroup{7, 100});
   out.answer(Op::try_group, Empty{});
