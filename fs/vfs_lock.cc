@@ -188,9 +188,7 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
   if (!owner) {
     uint32_t target = 0;
     if (!staged && file->writes) {
-      CPAWAY_TRY(in_place_writer(inode));
-      const MutexLock lock(inode->mutex);
-      target = inode->writer_handle;
+      CPAWAY_ASSIGN(target, writer_handle(inode));
     } else if (!staged) {
       CPAWAY_ASSIGN(target, read_handle(*file));
     }

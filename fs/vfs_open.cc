@@ -346,14 +346,12 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
     return;
   }
   (*writer)->set_known_size(0);
-  uint32_t handle = 0;
   {
     const MutexLock lock(inode->mutex);
-    handle = inode->writer_handle;
     inode->sha256.reset();
   }
   forget_attr(inode);
-  wire::SetAttrRequest request{wire::Target{handle, {}}, {}};
+  wire::SetAttrRequest request{wire::Target{(*writer)->handle(), {}}, {}};
   request.attr.size = 0;
   // Otherwise the agent's kernel sees to it.
   const uint32_t mode = written_mode(before.mode, reply.context());

@@ -40,9 +40,8 @@ void Vfs::note_change(const InodePtr& inode, const Reply& reply) {
 }
 
 Result<uint32_t> Vfs::writer_handle(const InodePtr& inode) {
-  CPAWAY_TRY(in_place_writer(inode));
-  const MutexLock lock(inode->mutex);
-  return inode->writer_handle;
+  CPAWAY_ASSIGN(const auto writer, in_place_writer(inode));
+  return writer->handle();
 }
 
 void Vfs::lseek(const Reply& reply, uint64_t handle, uint64_t offset, int whence) {

@@ -47,6 +47,7 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
     append_end_ = kUnknownEnd;
   }
 
+  [[nodiscard]] uint32_t handle() const { return handle_; }
   // True where writes are under way: sizes and times at the agent are not yet what they will be.
   [[nodiscard]] bool busy() const { return pending_ != 0; }
   [[nodiscard]] const Progress& progress() const { return progress_; }
