@@ -283,7 +283,8 @@ class Vfs {
   // been let go by an interrupt: its own end may have been seen already.
   static void revive(Inode& inode, const Reply& reply) CPAWAY_REQUIRES(inode.mutex);
   void close_file(const std::shared_ptr<OpenFile>& file);
-  static bool is_running(const InodePtr& inode);  // as a program
+  // ETXTBSY: a program that runs would be truncated.
+  [[nodiscard]] static bool is_busy(const Inode& inode, int flags) CPAWAY_REQUIRES(inode.mutex);
   void open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                   const fuse_file_info& file, bool copying);
   void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,

@@ -186,6 +186,9 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   {
     const MutexLock lock(inode->mutex);
     error = open_error(inode->attr, info.flags);
+    if (error == 0 && is_busy(*inode, info.flags)) {
+      error = ETXTBSY;
+    }
     if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
       was_abandoned = inode->staged->abandoned;
@@ -205,6 +208,7 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   }
   file->touched = true;
   file->is_copy = copying;
+  file->may_be_refused = truncates_reading(info.flags);
   upload->truncate(0, [this, reply, file, info, use, was_abandoned](const Status& status) {
     if (status) {
       reply_open_emptied(reply, file, info, was_abandoned);
@@ -215,9 +219,8 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
   });
 }
 
-bool Vfs::is_running(const InodePtr& inode) {
-  const MutexLock lock(inode->mutex);
-  return inode->running > 0;
+bool Vfs::is_busy(const Inode& inode, int flags) {
+  return inode.running > 0 && truncates_reading(flags);
 }
 
 void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
@@ -238,10 +241,6 @@ void Vfs::open_known(const Reply& reply, const InodePtr& inode, const wire::Attr
     // Sent, not awaited: a failure comes with the first read.
     ignore(read_handle(*opened), "the first read reports it");
     reply_open(reply, opened, info);
-    return;
-  }
-  if (truncates_reading(file.flags) && is_running(inode)) {
-    reply.error(ETXTBSY);
     return;
   }
   const InodePtr parent = (file.flags & O_TRUNC) != 0 ? inodes_.parent(*inode) : nullptr;
@@ -280,9 +279,11 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
   fuse_file_info out = info;
   const bool direct = copying && (info.flags & O_ACCMODE) == O_WRONLY && attr.size >= kLargeFile;
   std::shared_ptr<OpenFile> file;
+  bool busy = false;
   {
     const MutexLock lock(inode->mutex);
-    if (inode->staged) {
+    busy = is_busy(*inode, info.flags);
+    if (busy || inode->staged) {
       upload = nullptr;  // another open was faster: its upload is this one's, too
     } else {
       inode->attr = attr;
@@ -298,6 +299,10 @@ void Vfs::open_truncating(const Reply& reply, const InodePtr& inode, const wire:
       inode->staged->uncached = direct && inode->open_handles == 1;
       out.direct_io = inode->staged->uncached ? 1 : 0;
     }
+  }
+  if (busy) {
+    reply.error(ETXTBSY);
+    return;
   }
   if (!upload) {
     open(reply, inode->id, info, copying);
@@ -334,7 +339,17 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
   if (truncate && reply.answered()) {
     return;  // killed meanwhile: the old file stays
   }
-  const auto file = add_open_file(inode, true, info.flags);
+  std::shared_ptr<OpenFile> file;
+  {
+    const MutexLock lock(inode->mutex);
+    if (!is_busy(*inode, info.flags)) {
+      file = add_open_file_locked(inode, true, info.flags);
+    }
+  }
+  if (!file) {
+    reply.error(ETXTBSY);
+    return;
+  }
   const auto writer = in_place_writer(inode);
   if (!writer) {
     close_file(file);
