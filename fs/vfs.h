@@ -62,7 +62,7 @@ struct CopyRequest {
 // What a program asks for by fcntl(2) or flock(2).
 struct LockRequest {
   uint8_t family = wire::kPosixLock;
-  uint64_t owner = 0;  // as the kernel tells owners apart
+  uint64_t owner = 0;  // as the kernel tells them apart; of an flock the open file's handle
   LockRange range;
   bool wait = false;
   pid_t pid = 0;
@@ -387,12 +387,16 @@ class Vfs {
   using OpenFilePtr = std::shared_ptr<OpenFile>;
   // Brings a staged file to where others can see its locks, then calls `done`.
   void settle_for_lock(const InodePtr& inode, StatusDone done);
+  // The end of it, once nothing is under way on what is staged; `committing` is set.
+  void settle_staged(const InodePtr& inode, StatusDone done);
   void settle_untouched(const InodePtr& inode, bool is_new, StatusDone done);
+  void create_for_lock(const InodePtr& inode, StatusDone done);
   void adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, uint32_t handle,
                     const StatusDone& done);
   [[nodiscard]] Result<LockOwnerPtr> lock_owner(const OpenFilePtr& file,
                                                 const LockRequest& request);
   void send_open_lock(client::Requester& agent, const LockOwnerPtr& owner, wire::Target target);
+  void lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void lock_local(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
                   std::shared_ptr<std::atomic<bool>> interrupted);
@@ -407,6 +411,7 @@ class Vfs {
                    Job done);
   void unlock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request);
   void unlock_remote(const LockOwnerPtr& owner, const LockRange& range, StatusDone done);
+  void test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void test_lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
   void release_locks(const std::vector<LockOwnerPtr>& owners, Job done);
   void lose_locks(const LockOwnerPtr& owner, const Error& why);

@@ -25,8 +25,13 @@ bool is_conflict(const Error& error) {
 }
 
 bool is_untouched(const Staged& staged) {
-  return staged.uses == 0 && staged.upload->progress().written == 0 && staged.upload->size() == 0 &&
-         !staged.replaces && !staged.abandoned && !staged.changed;
+  return staged.upload->progress().written == 0 && staged.upload->size() == 0 && !staged.replaces &&
+         !staged.changed;
+}
+
+// Without a name, or without a future: nobody else is to see it.
+bool stays_staged(const Staged& staged) {
+  return staged.unlinked || staged.abandoned;
 }
 
 }  // namespace
@@ -36,8 +41,6 @@ bool is_untouched(const Staged& staged) {
 // created, stays what it is, so that all who lock it lock the same. Any other is committed.
 void Vfs::settle_for_lock(const InodePtr& inode, StatusDone done) {
   bool staged = false;
-  bool untouched = false;
-  bool is_new = false;
   {
     const MutexLock lock(inode->mutex);
     if (inode->staged && inode->staged->committing) {
@@ -47,32 +50,74 @@ void Vfs::settle_for_lock(const InodePtr& inode, StatusDone done) {
     }
     staged = inode->staged && !inode->staged->unlinked;
     if (staged) {
-      is_new = inode->staged->is_new;
-      untouched = is_untouched(*inode->staged) && !(is_new && inode->staged->placement.exclusive);
-      inode->staged->committing = untouched;
+      // Another open of the same lock file may be under way, and only its end tells what it is.
+      inode->staged->committing = true;
+      if (inode->staged->uses > 0) {
+        inode->staged->when_unused = [this, inode, done = std::move(done)] {
+          settle_staged(inode, done);
+        };
+        return;
+      }
     }
   }
-  if (!staged) {
+  if (staged) {
+    settle_staged(inode, std::move(done));
+  } else {
     done({});
+  }
+}
+
+void Vfs::settle_staged(const InodePtr& inode, StatusDone done) {
+  bool untouched = false;
+  bool is_new = false;
+  bool stays = false;
+  std::vector<Job> waiting;
+  {
+    const MutexLock lock(inode->mutex);
+    Staged& staged = *inode->staged;
+    is_new = staged.is_new;
+    untouched = is_untouched(staged) && !(is_new && staged.placement.exclusive);
+    stays = stays_staged(staged);
+    if (stays) {
+      staged.committing = false;
+      waiting.swap(inode->after_commit);
+    }
+  }
+  if (stays) {
+    done({});
+    for (const Job& job : waiting) {
+      job();
+    }
   } else if (untouched) {
     settle_untouched(inode, is_new, std::move(done));
   } else {
-    commit(inode, false, std::move(done));
+    start_commit(inode, false, std::move(done));
   }
 }
 
 void Vfs::settle_untouched(const InodePtr& inode, bool is_new, StatusDone done) {
+  if (is_new) {
+    create_for_lock(inode, std::move(done));
+    return;
+  }
+  wire::SetAttrRequest truncate{wire::Target{0, inodes_.path(*inode).value_or("")}, {}};
+  truncate.attr.size = 0;
+  client::call(agent_, truncate,
+               [this, inode, done = std::move(done)](const Result<wire::Attr>& attr) {
+                 if (!attr && errno_of(attr.error()) == ENOENT) {
+                   create_for_lock(inode, done);  // somebody has removed it meanwhile
+                 } else {
+                   adopt_remote(inode, attr, 0, done);
+                 }
+               });
+}
+
+void Vfs::create_for_lock(const InodePtr& inode, StatusDone done) {
   const std::string path = inodes_.path(*inode).value_or("");
   const auto adopt = [this, inode, done = std::move(done)](const Result<wire::Attr>& attr,
                                                            uint32_t handle) {
     adopt_remote(inode, attr, handle, done);
   };
-  if (!is_new) {
-    wire::SetAttrRequest truncate{wire::Target{0, path}, {}};
-    truncate.attr.size = 0;
-    client::call(agent_, truncate, [adopt](const Result<wire::Attr>& attr) { adopt(attr, 0); });
-    return;
-  }
   uint32_t mode = 0;
   wire::SetAttrRequest owner{wire::Target{0, path}, {}};
   {
@@ -119,7 +164,8 @@ void Vfs::adopt_remote(const InodePtr& inode, const Result<wire::Attr>& attr, ui
     const MutexLock lock(inode->mutex);
     waiting.swap(inode->after_commit);
     inode->staged->committing = false;
-    if (attr && inode->staged->is_new) {  // else it is the file that is open already
+    // Else it is the file that is open already.
+    if (attr && identity_of(*attr) != identity_of(inode->attr)) {
       old_writer.swap(inode->writer);
       unused = replace_handles(*inode, handle);
     }
@@ -157,8 +203,12 @@ void Vfs::lock(const Reply& reply, uint64_t handle, const LockRequest& request) 
     } else {
       reply.ok();
     }
-    return;
+  } else {
+    lock(reply, file, request);
   }
+}
+
+void Vfs::lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request) {
   settle_for_lock(file->inode, [this, reply, file, request](const Status& settled) {
     if (settled) {
       lock_settled(reply, file, request);
@@ -169,7 +219,7 @@ void Vfs::lock(const Reply& reply, uint64_t handle, const LockRequest& request) 
 }
 
 // The owner's entry, and its handle at the agent. The handle of the open file says which file is
-// meant, whatever has its name by now.
+// meant, whatever has its name by now. Null where it has been staged again since it was settled.
 Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest& request) {
   const InodePtr& inode = file->inode;
   const LockKey key{inode->id, request.family, request.owner};
@@ -178,6 +228,9 @@ Result<LockOwnerPtr> Vfs::lock_owner(const OpenFilePtr& file, const LockRequest&
   {
     const MutexLock lock(inode->mutex);
     staged = inode->staged.has_value();
+    if (staged && !stays_staged(*inode->staged)) {
+      return LockOwnerPtr();
+    }
     version = inode->version;
   }
   LockOwnerPtr outdated;
@@ -226,6 +279,8 @@ void Vfs::lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRe
   const auto owner = lock_owner(file, request);
   if (!owner) {
     reply.error(owner.error());
+  } else if (!*owner) {
+    lock(reply, file, request);
   } else if (locks_.is_lost(*owner)) {
     reply.error(EIO);
   } else if ((*owner)->handle == 0) {
@@ -389,10 +444,12 @@ void Vfs::unlock_remote(const LockOwnerPtr& owner, const LockRange& range, Statu
 }
 
 void Vfs::test_lock(const Reply& reply, uint64_t handle, const LockRequest& request) {
-  const auto file = find_file(reply, handle);
-  if (!file) {
-    return;
+  if (const auto file = find_file(reply, handle)) {
+    test_lock(reply, file, request);
   }
+}
+
+void Vfs::test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request) {
   settle_for_lock(file->inode, [this, reply, file, request](const Status& settled) {
     if (settled) {
       test_lock_settled(reply, file, request);
@@ -407,6 +464,10 @@ void Vfs::test_lock_settled(const Reply& reply, const OpenFilePtr& file,
   const auto owner = lock_owner(file, request);
   if (!owner) {
     reply.error(owner.error());
+    return;
+  }
+  if (!*owner) {
+    test_lock(reply, file, request);
     return;
   }
   const auto answer = [reply](const LockRange& held, pid_t pid) {

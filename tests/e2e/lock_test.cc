@@ -468,6 +468,42 @@ TEST_F(LockOnMounts, LockFilesOfScriptsExclude) {
   EXPECT_EQ(read_file(on_remote("count")), "60\n");
 }
 
+// While it is locked, others of the same mount go on opening and emptying it.
+TEST_F(LockOnMounts, WhoOpensALockFileTakesItFromNobody) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = "lock" + std::to_string(i);
+    const UniqueFd fd = open_on_mount(name, O_RDWR | O_CREAT);
+    std::atomic<bool> ended = false;
+    std::thread opens([&] {
+      while (!ended) {
+        const UniqueFd other(::open(on_mount(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644));
+      }
+    });
+    UniqueFd there;
+    if (i % 2 == 0) {  // another host is faster
+      write_remote(name, "");
+      there.reset(::open(on_remote(name).c_str(), O_RDWR | O_CLOEXEC));
+    }
+    EXPECT_EQ(::flock(fd.get(), LOCK_EX), 0) << ::strerror(errno);
+    const UniqueFd found(::open(on_remote(name).c_str(), O_RDWR | O_CLOEXEC));
+    EXPECT_EQ(::flock(found.get(), LOCK_EX | LOCK_NB), -1) << name;
+    EXPECT_NE(::flock(there.get(), LOCK_EX | LOCK_NB), 0) << name;
+    ended = true;
+    opens.join();
+  }
+}
+
+// Its file has gone since somebody here has opened it.
+TEST_F(LockOnMounts, ARemovedLockFileIsMadeAgain) {
+  write_remote("lock", "");
+  must("cat " + on_mount("lock"));
+  const UniqueFd fd = open_on_mount("lock", O_WRONLY | O_TRUNC);
+  ASSERT_EQ(::unlink(on_remote("lock").c_str()), 0);
+  EXPECT_EQ(::flock(fd.get(), LOCK_EX), 0) << ::strerror(errno);
+  const UniqueFd there(::open(on_remote("lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(::flock(there.get(), LOCK_EX | LOCK_NB), -1);
+}
+
 TEST_F(LockOnMounts, NewFilesAreThereBeforeTheyAreLocked) {
   Locker holder(on_mount("new"), {Family::posix});
   ASSERT_EQ(holder.result(), 0);
