@@ -68,21 +68,27 @@ LockOwnerPtr LockTable::use(const LockKey& key, uint64_t version, LockOwnerPtr* 
 }
 
 // A process that has POSIX locks gives them up with its own close, which comes before the last one
-// of the file: those that are left are flocks and open file description locks.
+// of the file: those that are left are flocks and open file description locks. The kernel's number
+// of such an owner is another's as soon as the file is closed, and the next open file may lock
+// before its release is served: then the entry, and what is still held, is the other's.
 std::vector<LockOwnerPtr> LockTable::take_all(const std::shared_ptr<OpenFile>& file) {
   std::vector<LockOwnerPtr> taken;
   const MutexLock lock(mutex_);
   const LockKey begin{file->inode->id, 0, 0};
   for (auto it = owners_.lower_bound(begin);
        it != owners_.end() && it->first.inode == file->inode->id;) {
-    const auto& files = it->second->files;
-    const bool is_its = std::any_of(files.begin(), files.end(),
-                                    [&](const auto& weak) { return weak.lock() == file; });
-    if (is_its) {
-      clear_lost(*it->second);
+    LockOwner& owner = *it->second;
+    const auto is_its = [&](const auto& weak) { return weak.lock() == file; };
+    const bool others = std::any_of(owner.files.begin(), owner.files.end(), [&](const auto& weak) {
+      return !weak.expired() && !is_its(weak);
+    });
+    const bool its = std::any_of(owner.files.begin(), owner.files.end(), is_its);
+    if (its && (owner.lost || !others)) {
+      clear_lost(owner);
       taken.push_back(std::move(it->second));
       it = owners_.erase(it);
     } else {
+      std::erase_if(owner.files, is_its);
       ++it;
     }
   }

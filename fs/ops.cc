@@ -269,6 +269,8 @@ void op_setlk(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, struct f
   });
 }
 
+// An open file's: the kernel's number of the owner comes again with the next file that is opened,
+// and perhaps before the release of the one before has come to be served.
 void op_flock(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, int operation) {
   serve(req, [&](Vfs& vfs, const Reply& reply) {
     LockRange range;
@@ -276,7 +278,7 @@ void op_flock(fuse_req_t req, fuse_ino_t /*ino*/, fuse_file_info* file, int oper
       range.type = (operation & LOCK_EX) != 0 ? wire::kWriteLock : wire::kReadLock;
     }
     vfs.lock(reply, file->fh,
-             {wire::kFlock, file->lock_owner, range, (operation & LOCK_NB) == 0, reply.caller()});
+             {wire::kFlock, file->fh, range, (operation & LOCK_NB) == 0, reply.caller()});
   });
 }
 

@@ -62,6 +62,16 @@ TEST_F(LockTableTest, AFileTakesItsLocksAlong) {
   EXPECT_EQ(table.all(), std::vector<LockOwnerPtr>{stays});
 }
 
+// Its number is that of one which was closed just before.
+TEST_F(LockTableTest, TheNextFileKeepsWhatItLocksBeforeTheOneBeforeIsReleased) {
+  const auto owner = add(kPosixLock, 1, file);
+  table.record(owner, {kWriteLock, 0, kLockEnd}, 100);
+  EXPECT_EQ(add(kPosixLock, 1, other), owner);
+  EXPECT_EQ(table.take_all(file), std::vector<LockOwnerPtr>{});
+  EXPECT_TRUE(table.is_locked(inode->id));
+  EXPECT_EQ(table.take_all(other), std::vector<LockOwnerPtr>{owner});
+}
+
 TEST_F(LockTableTest, WhoHoldsNothingLocksTheNewVersion) {
   const auto owner = add(kPosixLock, 1, file);
   table.record(owner, {kWriteLock, 0, 9}, 100);
