@@ -157,6 +157,8 @@ class Vfs {
                                                      std::string_view name);
   // The inode as the agent knows it: an open handle where there is one, else the path.
   [[nodiscard]] std::optional<wire::Target> target_of(const InodePtr& inode);
+  // Its open handle: of what is there now, or of `any_version` that this mount has replaced.
+  [[nodiscard]] std::optional<wire::Target> opened_target(const InodePtr& inode, bool any_version);
   // The same for an open file: a handle where there is one, so that its mode does not matter.
   [[nodiscard]] std::optional<wire::Target> target_of(OpenFile& file);
   void lookup_remote(const Reply& reply, const InodePtr& parent, const std::string& name,
@@ -175,6 +177,8 @@ class Vfs {
   // Of a directory; its times, size and number of links may be outdated.
   void with_access(const InodePtr& directory, AttrDone done);
   void fetch_attr(const InodePtr& inode, AttrDone done);
+  [[nodiscard]] static bool is_elsewhere(Inode& inode, const Result<wire::Attr>& named,
+                                         uint64_t change_count);
   [[nodiscard]] static Result<wire::Attr> last_attr(Inode& inode);
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
@@ -289,6 +293,7 @@ class Vfs {
                   const fuse_file_info& file, bool copying);
   void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                        const wire::Attr& parent, const fuse_file_info& file, bool copying);
+  void refuse_open(const Reply& reply, const InodePtr& inode, const Error& error);
   void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                     const fuse_file_info& file, bool truncate);
   void create_known(const Reply& reply, const InodePtr& parent, const wire::Attr& parent_attr,

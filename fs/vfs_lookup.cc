@@ -47,14 +47,24 @@ std::optional<std::string> Vfs::find_path(const Reply& reply, const InodePtr& pa
 
 std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
   auto path = inodes_.path(*inode);
+  {
+    const MutexLock lock(inode->mutex);
+    if (path && !inode->out_of_reach) {
+      return wire::Target{0, std::move(*path)};
+    }
+  }
+  if (auto opened = opened_target(inode, !path)) {
+    return opened;
+  }
+  return path ? std::optional(wire::Target{0, std::move(*path)}) : std::nullopt;
+}
+
+std::optional<wire::Target> Vfs::opened_target(const InodePtr& inode, bool any_version) {
   std::vector<std::shared_ptr<OpenFile>> files;
   uint64_t version = 0;
   {
     const MutexLock lock(inode->mutex);
     version = inode->version;
-    if (path && !inode->out_of_reach) {
-      return wire::Target{0, std::move(*path)};
-    }
     if (inode->writer_handle != 0) {
       return wire::Target{inode->writer_handle, {}};
     }
@@ -69,7 +79,7 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
   }
   for (const auto& file : files) {
     const MutexLock lock(file->mutex);
-    if (file->remote_handle != 0 && (!path || file->version == version)) {
+    if (file->remote_handle != 0 && (any_version || file->version == version)) {
       return wire::Target{file->remote_handle, {}};
     }
   }
@@ -78,7 +88,7 @@ std::optional<wire::Target> Vfs::target_of(const InodePtr& inode) {
       return wire::Target{stream->remote_handle, {}};
     }
   }
-  return path ? std::optional(wire::Target{0, std::move(*path)}) : std::nullopt;
+  return std::nullopt;
 }
 
 std::optional<wire::Target> Vfs::target_of(OpenFile& file) {
@@ -234,6 +244,15 @@ Result<wire::Attr> Vfs::last_attr(Inode& inode) {
   return inode.attr;
 }
 
+// Somebody else has removed the file, or has put another in its place.
+bool Vfs::is_elsewhere(Inode& inode, const Result<wire::Attr>& named, uint64_t change_count) {
+  const MutexLock lock(inode.mutex);
+  if (inode.staged || inode.change_count != change_count || !S_ISREG(inode.attr.mode)) {
+    return false;
+  }
+  return named ? identity_of(*named) != identity_of(inode.attr) : errno_of(named.error()) == ENOENT;
+}
+
 void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   uint64_t change_count = 0;
   {
@@ -248,10 +267,18 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   client::call(
       agent_, wire::GetAttr{*target},
       [this, inode, target, change_count, done = std::move(done)](Result<wire::Attr> attr) {
-        const auto path = target->handle != 0 ? std::nullopt : inodes_.path(*inode);
+        const bool by_name = target->handle == 0;
+        const auto path = by_name ? inodes_.path(*inode) : std::nullopt;
         if (path && *path != target->path) {
           fetch_attr(inode, done);  // a directory above it was renamed meanwhile
           return;
+        }
+        if (by_name && is_elsewhere(*inode, attr, change_count)) {
+          if (const auto opened = opened_target(inode, false)) {
+            // Not remembered, since who looks for the name does not mean this file.
+            client::call(agent_, wire::GetAttr{*opened}, done);
+            return;
+          }
         }
         if (attr) {
           remember_attr(inode, *attr, change_count);

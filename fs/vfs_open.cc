@@ -171,10 +171,18 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file, bool
       if (attr) {
         open_known(reply, inode, *attr, file, copying);
       } else {
-        reply.error(attr.error());
+        refuse_open(reply, inode, attr.error());
       }
     });
   });
+}
+
+// What somebody else has removed may be another file by now, or one that the program wants made
+// (O_CREAT is not passed on): the kernel looks the name up again on ESTALE.
+void Vfs::refuse_open(const Reply& reply, const InodePtr& inode, const Error& error) {
+  forget_attr(inode);
+  const int os_errno = errno_of(error);
+  reply.error(os_errno == ENOENT ? ESTALE : os_errno);
 }
 
 // The file is being written: this handle joins in.
@@ -353,7 +361,7 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
   const auto writer = in_place_writer(inode);
   if (!writer) {
     close_file(file);
-    reply.error(writer.error());
+    refuse_open(reply, inode, writer.error());
     return;
   }
   if (!truncate) {
@@ -379,7 +387,7 @@ void Vfs::open_writing(const Reply& reply, const InodePtr& inode, const wire::At
       reply_open(reply, file, info);
     } else {
       close_file(file);
-      reply.error(attr.error());
+      refuse_open(reply, file->inode, attr.error());
     }
   });
 }

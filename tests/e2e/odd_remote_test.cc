@@ -122,5 +122,42 @@ TEST_F(OddRemote, FileChangesUnderTheMount) {
   EXPECT_TRUE(wait_until([this] { return shell("cat " + on_mount("f")).exit_status != 0; }));
 }
 
+// As on a local filesystem the descriptor keeps the file that it has open, once the kernel asks
+// again.
+TEST_F(OddRemote, AFileThatIsRemovedOrReplacedThereStaysOpenHere) {
+  mount();
+  for (const bool is_replaced : {false, true}) {
+    write_remote("f", "old");
+    const UniqueFd fd = open_on_mount("f", O_RDONLY);
+    char text[8] = {};
+    ASSERT_EQ(::pread(fd.get(), text, 1, 0), 1);
+    if (is_replaced) {
+      write_remote("g", "another");
+      ASSERT_EQ(::rename(on_remote("g").c_str(), on_remote("f").c_str()), 0);
+    } else {
+      ASSERT_EQ(::unlink(on_remote("f").c_str()), 0);
+    }
+    struct stat st {};
+    ASSERT_TRUE(wait_until([&] { return ::fstat(fd.get(), &st) != 0 || st.st_nlink == 0; }));
+    EXPECT_EQ(st.st_nlink, 0U);
+    EXPECT_EQ(st.st_size, 3);
+    EXPECT_EQ(::pread(fd.get(), text, sizeof text, 0), 3);
+    EXPECT_EQ(std::string(text), "old");
+    if (is_replaced) {
+      EXPECT_TRUE(wait_until([&] { return read_file(on_mount("f")) == "another"; }));
+    }
+  }
+}
+
+// The kernel takes it for what it has seen a moment ago, and does not say that it may be created.
+TEST_F(OddRemote, WhatIsRemovedThereIsCreatedHere) {
+  write_remote("f", "old");
+  mount();
+  put(open_on_mount("f", O_WRONLY | O_APPEND), "er");
+  ASSERT_EQ(::unlink(on_remote("f").c_str()), 0);
+  put(open_on_mount("f", O_WRONLY | O_CREAT | O_APPEND), "new");
+  EXPECT_EQ(read_file(on_remote("f")), "new");
+}
+
 }  // namespace
 }  // namespace cpaway::testing
