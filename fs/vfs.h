@@ -293,6 +293,7 @@ class Vfs {
                   const fuse_file_info& file, bool copying);
   void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                        const wire::Attr& parent, const fuse_file_info& file, bool copying);
+  static void note_opened(Staged& staged, int flags);
   void refuse_open(const Reply& reply, const InodePtr& inode, const Error& error);
   void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                     const fuse_file_info& file, bool truncate);

@@ -258,6 +258,9 @@ void Vfs::start_commit(const InodePtr& inode, bool durable, StatusDone done) {
       upload = inode->staged->upload;
       placement = inode->staged->placement;
       set_times(placement.attr, inode->attr);
+      if (placement.join == wire::kJoinEmptied && upload->size() > 0) {
+        placement.join = wire::kJoinNot;  // a new version, as of a file that was there
+      }
       if (inode->open_handles > 0 && !map_.may_open_own(inode->attr.mode)) {
         placement.handle = next_handle();
       }
@@ -354,7 +357,7 @@ void Vfs::finish_commit(const InodePtr& inode, Result<wire::CommitAnswer> answer
   }
   if (!answer && (staged.is_new || staged.replaces)) {
     vanish(inode);
-  } else if (!answer || staged.uncached) {
+  } else if (!answer || staged.uncached || answer->joined) {
     notifier_.invalidate_inode(inode->id, true);
   }
   // The kernel has attributes from before: whoever has closed the file sees those of the commit.

@@ -67,6 +67,18 @@ bool may_stage_in(const wire::Attr& parent) {
          (parent.access & wire::kAppendOnly) == 0;
 }
 
+// What a file that another host has created meanwhile gets from one that was opened like this: on a
+// local filesystem both programs would have opened the same.
+uint8_t join_of(int flags) {
+  if ((flags & O_EXCL) != 0) {
+    return wire::kJoinNot;
+  }
+  if ((flags & O_TRUNC) != 0) {
+    return wire::kJoinEmptied;
+  }
+  return (flags & O_APPEND) != 0 ? wire::kJoinAppend : wire::kJoinWrite;
+}
+
 bool same_content(const wire::Attr& a, const wire::Attr& b) {
   return a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime && a.ino == b.ino;
 }
@@ -197,6 +209,9 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
     if (error == 0 && is_busy(*inode, info.flags)) {
       error = ETXTBSY;
     }
+    if (error == 0 && inode->staged && opens_for_writing(info.flags)) {
+      note_opened(*inode->staged, info.flags);
+    }
     if (error == 0 && inode->staged && (info.flags & O_TRUNC) != 0) {
       upload = inode->staged->upload;
       was_abandoned = inode->staged->abandoned;
@@ -225,6 +240,14 @@ void Vfs::open_staged(const Reply& reply, const InodePtr& inode, const fuse_file
       reply.error(status.error());
     }
   });
+}
+
+// What is joined to another file is what the least careful of those that had it open has written.
+void Vfs::note_opened(Staged& staged, int flags) {
+  uint8_t& join = staged.placement.join;
+  if (join != wire::kJoinNot && join_of(flags) != wire::kJoinNot) {
+    join = std::max(join, join_of(flags));
+  }
 }
 
 bool Vfs::is_busy(const Inode& inode, int flags) {
@@ -505,6 +528,7 @@ void Vfs::create_known(const Reply& reply, const InodePtr& parent, const wire::A
     inode->staged->replaces = replaced.has_value();
     inode->staged->replaced = replaced ? replaced->inode : nullptr;
     inode->staged->placement.fresh = replaced.has_value();
+    inode->staged->placement.join = replaced ? wire::kJoinNot : join_of(info.flags);
     if (inherited.access) {
       inode->staged->placement.xattrs.push_back({std::string(kAccessAcl), *inherited.access});
     }

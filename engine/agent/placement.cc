@@ -11,16 +11,21 @@
 #include <vector>
 
 #include "engine/agent/attr.h"
+#include "engine/agent/join.h"
 #include "engine/agent/xattr.h"
 
 namespace cpaway::agent {
 namespace {
 
 constexpr uint32_t kModeBits = 07777;
+// How often a name may be taken and be free again before the file in between is given up.
+constexpr int kMaxTries = 8;
 
 Status check_placement(const wire::Placement& placement) {
   const wire::SetAttr& attr = placement.attr;
-  if (attr.size || attr.atime_now || attr.mtime_now) {
+  const bool is_join = placement.join != wire::kJoinNot;
+  if (attr.size || attr.atime_now || attr.mtime_now || placement.join > wire::kJoinEmptied ||
+      (is_join && (placement.exclusive || placement.fresh))) {
     return fail_os(EINVAL, "placement");
   }
   return {};
@@ -165,7 +170,22 @@ wire::CommitAnswer answer_of(Context& context, const wire::Placement& placement,
   if (is_open) {
     context.handles.add(placement.handle, std::move(handle));
   }
-  return {attr, sha256, time_now(), is_open};
+  return {attr, sha256, time_now(), is_open, false};
+}
+
+// The file that has the name, with what is in `staged`.
+Result<wire::CommitAnswer> place_in(Context& context, const Location& target, int staged,
+                                    const wire::Placement& placement, bool durable) {
+  CPAWAY_ASSIGN(const UniqueFd fd, join(target, staged, placement));
+  if (durable || context.sync_commit) {
+    CPAWAY_TRY(sync_fd(fd.get()));
+    CPAWAY_TRY(sync_directory(target, fd.get()));
+  }
+  CPAWAY_ASSIGN(auto handle, open_for(context, placement, fd.get()));
+  CPAWAY_ASSIGN(const wire::Attr attr, read_attr(fd.get()));
+  auto answer = answer_of(context, placement, attr, hash::Sha256Value{}, std::move(handle));
+  answer.joined = true;
+  return answer;
 }
 
 }  // namespace
@@ -175,8 +195,10 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
                                  const hash::Sha256Value& sha256) {
   CPAWAY_TRY(check_placement(placement));
   CPAWAY_ASSIGN(const Location target, context.root.locate_name(placement.path, EISDIR));
+  const bool is_join = placement.join != wire::kJoinNot;
+  const bool needs_free_name = placement.exclusive || is_join;
   std::optional<struct stat> old;
-  if (!placement.exclusive) {
+  if (!needs_free_name) {
     CPAWAY_ASSIGN(old, find_old(target));
   }
   Location staged;
@@ -188,7 +210,19 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
     CPAWAY_TRY(sync_fd(file.fd()));
   }
   UniqueFd replaced = keep_large(target, old);
-  CPAWAY_TRY(file.rename_to(target, placement.exclusive));
+  for (int tries = 0;; ++tries) {
+    const Status named = file.rename_to(target, needs_free_name);
+    if (named) {
+      break;
+    }
+    if (!is_join || named.error().os_errno != EEXIST || tries == kMaxTries) {
+      return fail(named.error());
+    }
+    auto joined = place_in(context, target, file.fd(), placement, durable);
+    if (joined || joined.error().os_errno != ENOENT) {
+      return joined;
+    }  // it has gone again
+  }
   if (replaced) {
     context.background_sync.close_later(std::move(replaced));
   }

@@ -47,8 +47,8 @@ Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& reque
   CPAWAY_ASSIGN(const auto transfer, context.transfers.find(request.transfer));
   const wire::Placement& placement = request.placement;
   const auto old = transfer->identical_to(request.size);
-  if (old && !placement.exclusive && placement.dropped.empty() &&
-      (!placement.fresh || can_pass_for_new(old->fd.get()))) {
+  if (old && !placement.exclusive && placement.join == wire::kJoinNot &&
+      placement.dropped.empty() && (!placement.fresh || can_pass_for_new(old->fd.get()))) {
     const hash::Sha256Value sha256 = transfer->noted_digest();
     if (request.sha256 && *request.sha256 != sha256) {
       return fail(Errc::verify, placement.path);
@@ -66,6 +66,9 @@ Result<wire::CommitAnswer> on_commit(Context& context, const wire::Commit& reque
     return fail(Errc::verify, placement.path);
   }
   CPAWAY_ASSIGN(auto answer, place(context, transfer->file(), placement, request.durable, sha256));
+  if (answer.joined) {
+    transfer->discard();
+  }
   ignore(context.transfers.remove(request.transfer), "it was there above, on this strand");
   return answer;
 }

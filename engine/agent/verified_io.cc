@@ -86,6 +86,18 @@ Result<uint64_t> append(int fd, ByteSpan bytes) {
   return static_cast<uint64_t>(end - written);
 }
 
+Status mend_appended(int fd, ByteSpan bytes, uint64_t offset) {
+  constexpr int kTries = 4;
+  for (int i = 0; i < kTries; ++i) {
+    CPAWAY_ASSIGN(const Bytes read, read_at(fd, offset, static_cast<uint32_t>(bytes.size())));
+    if (read.size() < bytes.size() || std::equal(read.begin(), read.end(), bytes.begin())) {
+      return {};
+    }
+    CPAWAY_TRY(write_at(fd, bytes, offset));
+  }
+  return fail(Errc::verify, "append");
+}
+
 Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size) {
   if (size > wire::kBlockSize || !fits(offset, size)) {
     return fail_os(EINVAL, "read");

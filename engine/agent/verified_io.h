@@ -25,6 +25,9 @@ namespace cpaway::agent {
 // Writes at the end of the file, in one step where the filesystem can, and returns where that was.
 // ENOSPC where a part of it did not fit. Moves the descriptor's position.
 [[nodiscard]] Result<uint64_t> append(int fd, ByteSpan bytes);
+// Writes what was appended at `offset` once more where it reads otherwise; Errc::verify where that
+// does not help. What others have cut off meanwhile is not damaged.
+[[nodiscard]] Status mend_appended(int fd, ByteSpan bytes, uint64_t offset);
 // Up to `size` bytes (EINVAL above kBlockSize) at `offset`, fewer at the end of the file.
 [[nodiscard]] Result<Bytes> read_at(int fd, uint64_t offset, uint32_t size);
 // The same into `buffer`; how much there was. Nothing beyond the end of any file.

@@ -545,6 +545,11 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
   }
   const hash::Sha256Value sha256 = hash::sha256(tail_->bytes);
   wire::PutFile request{sha256, durable, placement};
+  if (repeated && placement.join != wire::kJoinNot) {
+    // What has the name may be what the lost answer was about, and must not get it twice.
+    request.placement.join = wire::kJoinNot;
+    request.placement.exclusive = true;
+  }
   progress_.sent += tail_->bytes.size();
   client::call(
       context_.agent, request,
@@ -562,7 +567,7 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
                      self->recoveries_++ < kMaxRecoveries) {
             self->put_file(std::move(placement), durable, tries, true, std::move(done));
           } else if (!answer && repeated && answer.error().os_errno == EEXIST) {
-            self->look_for_commit(placement.path, sha256, done);
+            self->look_for_put(std::move(placement), durable, tries, sha256, std::move(done));
           } else {
             self->end_commit(std::move(answer), placement.path, done);
           }
@@ -621,7 +626,7 @@ void Upload::remember(const wire::CommitAnswer& answer, const std::string& path)
     return;
   }
   context_.journal.drop_checkpoint(path_);
-  if (chunked_ != size_ || !sha256_known_) {
+  if (chunked_ != size_ || !sha256_known_ || answer.joined) {
     return;
   }
   const KnownFile now{key_of(answer.attr), path};

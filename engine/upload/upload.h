@@ -226,6 +226,11 @@ class Upload : public std::enable_shared_from_this<Upload> {
   // Asks whether the file has its name already, since the answer to the commit was lost.
   void look_for_commit(const std::string& path, const hash::Sha256Value& sha256,
                        const CommitDone& done);
+  // The same for a file that may join another: if it has not, it does now.
+  void look_for_put(wire::Placement placement, bool durable, int tries,
+                    const hash::Sha256Value& sha256, CommitDone done);
+  void find_committed(const std::string& path, const hash::Sha256Value& sha256,
+                      const CommitDone& done, std::function<void()> otherwise);
 
   void raise_size(uint64_t floor);
   void fail_with(Error error);

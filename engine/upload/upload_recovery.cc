@@ -134,19 +134,37 @@ bool Upload::wait_for_recovery(const Error& error, Job job) {
 
 void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& sha256,
                              const CommitDone& done) {
+  find_committed(path, sha256, done, [this, self = shared_from_this(), path, done] {
+    end_commit(fail(Errc::connection_lost, concat(path, ": lost before its commit")), path, done);
+  });
+}
+
+void Upload::look_for_put(wire::Placement placement, bool durable, int tries,
+                          const hash::Sha256Value& sha256, CommitDone done) {
+  if (placement.join == wire::kJoinNot) {
+    look_for_commit(placement.path, sha256, done);
+    return;
+  }
+  const std::string path = placement.path;
+  find_committed(path, sha256, done,
+                 [this, self = shared_from_this(), placement = std::move(placement), durable, tries,
+                  done] { put_file(placement, durable, tries, false, done); });
+}
+
+// Either way on the strand.
+void Upload::find_committed(const std::string& path, const hash::Sha256Value& sha256,
+                            const CommitDone& done, std::function<void()> otherwise) {
   const auto self = shared_from_this();
   const wire::Target target{0, path};
-  client::call(
-      context_.agent, wire::Digest{target},
-      [self, target, path, sha256, done](const Result<wire::Digest::Answer>& digest) {
-        if (!digest || digest->sha256 != sha256) {
-          self->strand_.post([self, path, done] {
-            self->end_commit(fail(Errc::connection_lost, concat(path, ": lost before its commit")),
-                             path, done);
-          });
-          return;
-        }
-        client::call(self->context_.agent, wire::GetAttr{target},
+  client::call(context_.agent, wire::Digest{target},
+               [self, target, path, sha256, done,
+                otherwise = std::move(otherwise)](const Result<wire::Digest::Answer>& digest) {
+                 if (!digest || digest->sha256 != sha256) {
+                   self->strand_.post(otherwise);
+                   return;
+                 }
+                 client::call(
+                     self->context_.agent, wire::GetAttr{target},
                      [self, path, sha256, done](Result<wire::Attr> attr) {
                        self->strand_.post([self, path, sha256, done, attr = std::move(attr)] {
                          self->end_commit(attr ? Result<wire::CommitAnswer>(
@@ -155,7 +173,7 @@ void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& s
                                           path, done);
                        });
                      });
-      });
+               });
 }
 
 }  // namespace cpaway::upload

@@ -212,11 +212,18 @@ struct Owner {
 };
 
 // How a new version takes its name, in commit and put_file.
+// What becomes of a regular file that has taken the name of a new one meanwhile.
+inline constexpr uint8_t kJoinNot = 0;      // it is replaced
+inline constexpr uint8_t kJoinAppend = 1;   // it gets the content at its end
+inline constexpr uint8_t kJoinWrite = 2;    // what was written is written there
+inline constexpr uint8_t kJoinEmptied = 3;  // the same, after it was emptied
+
 struct Placement {
   using Self = Placement;
   std::string path;
-  bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE)
-  bool fresh = false;      // a new file: an old version hands down nothing
+  bool exclusive = false;  // EEXIST where the name is taken (RENAME_NOREPLACE); then no `join`
+  uint8_t join = kJoinNot;
+  bool fresh = false;  // a new file: an old version hands down nothing
   // Mode of a new file, exactly: the client has applied the program's umask or the directory's
   // default ACL, the agent applies none. Not used where an old version is replaced, whose owner,
   // mode, ACL and xattrs stay.
@@ -227,7 +234,7 @@ struct Placement {
   std::vector<std::string> dropped;           // xattrs that the old version does not hand down
   // Not 0: the new version is opened by it, for reading and writing whatever its mode says.
   uint32_t handle = 0;
-  CPAWAY_FIELDS(path, exclusive, fresh, create_mode, attr, xattrs, owner, dropped, handle);
+  CPAWAY_FIELDS(path, exclusive, join, fresh, create_mode, attr, xattrs, owner, dropped, handle);
 };
 
 struct CommitAnswer {
@@ -236,7 +243,8 @@ struct CommitAnswer {
   hash::Sha256Value sha256{};  // of the file that now has the name; zeros: not computed
   Time now;  // zero where the answer was lost, and the client has found the file committed
   bool is_open = false;  // by the placement's handle
-  CPAWAY_FIELDS(attr, sha256, now, is_open);
+  bool joined = false;   // the file was there, and has more in it than was sent
+  CPAWAY_FIELDS(attr, sha256, now, is_open, joined);
 };
 
 struct Commit {

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "engine/base/fd.h"
 #include "tests/e2e/mounted_remote.h"
@@ -102,6 +103,48 @@ TEST_F(Append, LostConnectionsRepeatNothing) {
   EXPECT_EQ(::waitpid(writer, &status, 0), writer);
   EXPECT_EQ(status, 0);
   expect_all({"a"});
+}
+
+// The log is not there yet, and each of the hosts thinks that it makes it.
+TEST_F(Append, ThoseWhoCreateTheFileAtOnceLoseNothing) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "new" + std::to_string(i);
+    std::vector<UniqueFd> fds;
+    for (const std::string& path : {on_mount(name), on_second(name)}) {
+      fds.emplace_back(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+      ASSERT_TRUE(fds.back()) << path;
+      ASSERT_EQ(::write(fds.back().get(), "record\n", 7), 7);
+    }
+    std::thread closes([&] { fds[0].reset(); });
+    fds[1].reset();
+    closes.join();
+    EXPECT_EQ(read_file(on_remote(name)), "record\nrecord\n");
+  }
+}
+
+// It has looked for the file a moment ago, and another host has made it since.
+TEST_F(Append, WhoKnowsOfNoFileReplacesNone) {
+  const auto make_elsewhere = [this](const std::string& name) {
+    struct stat st {};
+    EXPECT_NE(::stat(on_mount(name).c_str(), &st), 0);
+    write_remote(name, "theirs\n");
+  };
+  make_elsewhere("appended");
+  must("echo ours >> " + on_mount("appended"));
+  EXPECT_EQ(read_file(on_remote("appended")), "theirs\nours\n");
+  EXPECT_EQ(read_file(on_mount("appended")), "theirs\nours\n");
+  make_elsewhere("touched");
+  must("touch " + on_mount("touched"));
+  EXPECT_EQ(read_file(on_mount("touched")), "theirs\n");
+  make_elsewhere("written");
+  must("dd if=/dev/zero of=" + on_mount("written") + " bs=1 count=1 conv=notrunc status=none");
+  EXPECT_EQ(read_file(on_remote("written")), std::string("\0heirs\n", 7));
+  make_elsewhere("emptied");
+  must(": > " + on_mount("emptied"));
+  EXPECT_EQ(read_file(on_remote("emptied")), "");
+  make_elsewhere("replaced");
+  must("echo ours > " + on_mount("replaced"));
+  EXPECT_EQ(read_file(on_remote("replaced")), "ours\n");
 }
 
 }  // namespace

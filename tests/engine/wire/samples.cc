@@ -190,6 +190,7 @@ Placement some_placement() {
   Placement placement;
   placement.path = "dir/new";
   placement.exclusive = true;
+  placement.join = kJoinAppend;
   placement.fresh = true;
   placement.create_mode = 0640;
   placement.attr = some_changes();
