@@ -173,12 +173,16 @@ class Vfs {
   void note_new_names(Inode& directory);
   [[nodiscard]] fuse_entry_param entry_of(Inode& inode, const wire::Attr& attr) const;
   // Attributes for now: local where they are known, else the agent's.
-  void with_attr(const InodePtr& inode, AttrDone done);
+  // What is asked for: the file, whoever has its name, or what the name means; ESTALE where these
+  // are not the same. (What was removed here has no name.)
+  enum class Meant : uint8_t { file, name };
+  void with_attr(const InodePtr& inode, AttrDone done, Meant meant = Meant::file);
   // Of a directory; its times, size and number of links may be outdated.
   void with_access(const InodePtr& directory, AttrDone done);
-  void fetch_attr(const InodePtr& inode, AttrDone done);
-  [[nodiscard]] static bool is_elsewhere(Inode& inode, const Result<wire::Attr>& named,
-                                         uint64_t change_count);
+  void fetch_attr(const InodePtr& inode, Meant meant, AttrDone done);
+  void fetch_elsewhere(const InodePtr& inode, Meant meant, Result<wire::Attr> named,
+                       const AttrDone& done);
+  [[nodiscard]] static bool is_elsewhere(Inode& inode, const Result<wire::Attr>& named);
   [[nodiscard]] static Result<wire::Attr> last_attr(Inode& inode);
   // Keeps what the agent said, unless the inode was changed through the mount since `change_count`.
   void remember_attr(const InodePtr& inode, const wire::Attr& attr, uint64_t change_count);
@@ -293,6 +297,7 @@ class Vfs {
                   const fuse_file_info& file, bool copying);
   void open_truncating(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,
                        const wire::Attr& parent, const fuse_file_info& file, bool copying);
+  static void note_truncated(const InodePtr& inode);
   static void note_opened(Staged& staged, int flags);
   void refuse_open(const Reply& reply, const InodePtr& inode, const Error& error);
   void open_writing(const Reply& reply, const InodePtr& inode, const wire::Attr& attr,

@@ -303,7 +303,7 @@ void Vfs::note_committed(Inode& inode, const wire::CommitAnswer& answer) {
   inode.committed_ctime = answer.attr.ctime;
   inode.attr = answer.attr;
   inode.attr_deadline_ms = system_clock().now_ms() + kCacheMs;
-  inode.cached_attr = answer.attr;
+  inode.cached_attr = answer.joined ? wire::Attr{} : answer.attr;
   inode.out_of_reach = false;
   ++inode.version;
   if (answer.sha256 != hash::Sha256Value{}) {

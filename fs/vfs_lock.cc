@@ -48,7 +48,7 @@ void Vfs::settle_for_lock(const InodePtr& inode, StatusDone done) {
           [this, inode, done = std::move(done)] { settle_for_lock(inode, done); });
       return;
     }
-    staged = inode->staged && !inode->staged->unlinked;
+    staged = inode->staged && !stays_staged(*inode->staged);
     if (staged) {
       // Another open of the same lock file may be under way, and only its end tells what it is.
       inode->staged->committing = true;
@@ -71,6 +71,7 @@ void Vfs::settle_staged(const InodePtr& inode, StatusDone done) {
   bool untouched = false;
   bool is_new = false;
   bool stays = false;
+  bool unused = false;
   std::vector<Job> waiting;
   {
     const MutexLock lock(inode->mutex);
@@ -79,11 +80,15 @@ void Vfs::settle_staged(const InodePtr& inode, StatusDone done) {
     untouched = is_untouched(staged) && !(is_new && staged.placement.exclusive);
     stays = stays_staged(staged);
     if (stays) {
+      unused = (staged.unlinked ? inode->open_handles : inode->open_writers) == 0;
       staged.committing = false;
       waiting.swap(inode->after_commit);
     }
   }
   if (stays) {
+    if (unused) {
+      abandon(inode);  // its last close came meanwhile
+    }
     done({});
     for (const Job& job : waiting) {
       job();
@@ -276,6 +281,9 @@ void Vfs::send_open_lock(client::Requester& agent, const LockOwnerPtr& owner, wi
 }
 
 void Vfs::lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request) {
+  if (reply.answered()) {
+    return;  // interrupted, and perhaps closed by now
+  }
   const auto owner = lock_owner(file, request);
   if (!owner) {
     reply.error(owner.error());
@@ -461,6 +469,9 @@ void Vfs::test_lock(const Reply& reply, const OpenFilePtr& file, const LockReque
 
 void Vfs::test_lock_settled(const Reply& reply, const OpenFilePtr& file,
                             const LockRequest& request) {
+  if (reply.answered()) {
+    return;
+  }
   const auto owner = lock_owner(file, request);
   if (!owner) {
     reply.error(owner.error());

@@ -220,13 +220,14 @@ void Vfs::forget_attr(const InodePtr& inode) {
   ++inode->change_count;
 }
 
-void Vfs::with_attr(const InodePtr& inode, AttrDone done) {
+void Vfs::with_attr(const InodePtr& inode, AttrDone done, Meant meant) {
   if (auto attr = known_attr(inode)) {
     done(std::move(*attr));
     return;
   }
   // Writes in place reach the agent first: it then knows the size and the times.
-  wait_in_place(inode, [this, inode, done = std::move(done)] { fetch_attr(inode, done); });
+  wait_in_place(inode,
+                [this, inode, meant, done = std::move(done)] { fetch_attr(inode, meant, done); });
 }
 
 // Of what was removed while it is open, or is a program's directory, and the agent has no handle
@@ -245,15 +246,15 @@ Result<wire::Attr> Vfs::last_attr(Inode& inode) {
 }
 
 // Somebody else has removed the file, or has put another in its place.
-bool Vfs::is_elsewhere(Inode& inode, const Result<wire::Attr>& named, uint64_t change_count) {
+bool Vfs::is_elsewhere(Inode& inode, const Result<wire::Attr>& named) {
   const MutexLock lock(inode.mutex);
-  if (inode.staged || inode.change_count != change_count || !S_ISREG(inode.attr.mode)) {
+  if (inode.staged || !S_ISREG(inode.attr.mode)) {
     return false;
   }
   return named ? identity_of(*named) != identity_of(inode.attr) : errno_of(named.error()) == ENOENT;
 }
 
-void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
+void Vfs::fetch_attr(const InodePtr& inode, Meant meant, AttrDone done) {
   uint64_t change_count = 0;
   {
     const MutexLock lock(inode->mutex);
@@ -266,25 +267,39 @@ void Vfs::fetch_attr(const InodePtr& inode, AttrDone done) {
   }
   client::call(
       agent_, wire::GetAttr{*target},
-      [this, inode, target, change_count, done = std::move(done)](Result<wire::Attr> attr) {
+      [this, inode, meant, target, change_count, done = std::move(done)](Result<wire::Attr> attr) {
         const bool by_name = target->handle == 0;
         const auto path = by_name ? inodes_.path(*inode) : std::nullopt;
         if (path && *path != target->path) {
-          fetch_attr(inode, done);  // a directory above it was renamed meanwhile
+          fetch_attr(inode, meant, done);  // a directory above it was renamed meanwhile
           return;
         }
-        if (by_name && is_elsewhere(*inode, attr, change_count)) {
-          if (const auto opened = opened_target(inode, false)) {
-            // Not remembered, since who looks for the name does not mean this file.
-            client::call(agent_, wire::GetAttr{*opened}, done);
-            return;
-          }
+        if (by_name && is_elsewhere(*inode, attr)) {
+          fetch_elsewhere(inode, meant, std::move(attr), done);
+          return;
         }
         if (attr) {
           remember_attr(inode, *attr, change_count);
         }
         done(std::move(attr));
       });
+}
+
+// `named` is not remembered, and neither is what the handle says: who looks for the name does not
+// mean this file. It may be this mount's own commit, too, whose end comes in a moment.
+void Vfs::fetch_elsewhere(const InodePtr& inode, Meant meant, Result<wire::Attr> named,
+                          const AttrDone& done) {
+  const auto opened = meant == Meant::file ? opened_target(inode, false) : std::nullopt;
+  if (meant == Meant::name) {
+    done(fail_os(ESTALE, "another file"));
+  } else if (!opened) {
+    done(std::move(named));
+  } else {
+    client::call(agent_, wire::GetAttr{*opened},
+                 [named = std::move(named), done](Result<wire::Attr> held) {
+                   done(held ? std::move(held) : named);  // else it was closed meanwhile
+                 });
+  }
 }
 
 void Vfs::lookup(const Reply& reply, uint64_t parent_id, std::string_view name) {

@@ -171,21 +171,29 @@ void Vfs::open(const Reply& reply, uint64_t id, const fuse_file_info& file, bool
   }
   when_settled(inode, [this, reply, inode, file, copying](const StagedUse& use) {
     bool staged = false;
+    bool has_writer = false;
     {
       const MutexLock lock(inode->mutex);
       staged = inode->staged.has_value();
+      has_writer = inode->writer != nullptr;
     }
     if (staged) {
       open_staged(reply, inode, file, use, copying);
       return;
     }
-    with_attr(inode, [this, reply, inode, file, copying](const Result<wire::Attr>& attr) {
+    const auto judge = [this, reply, inode, file, copying](const Result<wire::Attr>& attr) {
       if (attr) {
         open_known(reply, inode, *attr, file, copying);
       } else {
         refuse_open(reply, inode, attr.error());
       }
-    });
+    };
+    if (has_writer && opens_for_writing(file.flags)) {
+      // It would write by the handle of another program, which may have the name no more.
+      wait_in_place(inode, [this, inode, judge] { fetch_attr(inode, Meant::name, judge); });
+    } else {
+      with_attr(inode, judge, Meant::name);
+    }
   });
 }
 

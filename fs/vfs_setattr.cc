@@ -130,11 +130,20 @@ void Vfs::setattr_staged(const Reply& reply, const InodePtr& inode, const wire::
   // First, since it may fail: then nothing has changed.
   upload->truncate(*change.size, [this, reply, inode, change, use](const Status& status) {
     if (status) {
+      note_truncated(inode);
       reply_attr(reply, inode, keep_change(*inode, change, *change.size));
     } else {
       reply.error(status.error());
     }
   });
+}
+
+// It is what the program wants of it, and not a part of what somebody else may have made of it.
+void Vfs::note_truncated(const InodePtr& inode) {
+  const MutexLock lock(inode->mutex);
+  if (inode->staged && inode->staged->placement.join != wire::kJoinNot) {
+    inode->staged->placement.join = wire::kJoinEmptied;
+  }
 }
 
 // Only root may; the commit would fail.
@@ -300,13 +309,15 @@ void Vfs::send_setattr(const Reply& reply, const InodePtr& inode, const wire::Se
                      reply.error(attr.error());
                      return;
                    }
-                   if (S_ISREG(attr->mode) && attr->size == before.size) {
+                   // Else somebody else has put another file in its place.
+                   const bool is_same = identity_of(*attr) == identity_of(before);
+                   if (S_ISREG(attr->mode) && is_same && attr->size == before.size) {
                      journal_.rekey(upload::key_of(before), {upload::key_of(*attr), path});
                    }
                    {
                      const MutexLock lock(inode->mutex);
                      ++inode->change_count;
-                     if (!inode->staged) {
+                     if (!inode->staged && is_same) {
                        inode->attr = *attr;
                        inode->attr_deadline_ms = system_clock().now_ms() + kCacheMs;
                      }

@@ -9,7 +9,8 @@
 namespace cpaway::agent {
 
 // Opens the file that has the name, and puts into it what is in `staged`, as placement.join says.
-// EISDIR for a directory, EEXIST for what is no regular file, ENOENT where the name is free again.
+// EISDIR for a directory, EEXIST for what is no regular file, ENOENT where the name is free again,
+// EACCES where the placement has an owner who may not write it.
 // When it fails within the content, as on a full disk, a part of that may be there.
 [[nodiscard]] Result<UniqueFd> join(const Location& target, int staged,
                                     const wire::Placement& placement);

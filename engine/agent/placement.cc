@@ -173,16 +173,34 @@ wire::CommitAnswer answer_of(Context& context, const wire::Placement& placement,
   return {attr, sha256, time_now(), is_open, false};
 }
 
+// EEXIST where a file has the name. Where the filesystem cannot give a name only if it is free, by
+// renameat2(2) or a hard link, it is looked for first.
+Status take_free_name(StagingFile& file, const Location& target) {
+  Status named = file.rename_to(target, true);
+  if (named || named.error().os_errno == EEXIST || named.error().os_errno == ENOENT) {
+    return named;
+  }
+  struct stat st {};
+  if (::fstatat(target.dir, target.name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0) {
+    return fail_os(EEXIST, target.name);
+  }
+  return errno == ENOENT ? file.rename_to(target, false) : named;
+}
+
 // The file that has the name, with what is in `staged`.
 Result<wire::CommitAnswer> place_in(Context& context, const Location& target, int staged,
                                     const wire::Placement& placement, bool durable) {
   CPAWAY_ASSIGN(const UniqueFd fd, join(target, staged, placement));
-  if (durable || context.sync_commit) {
+  const bool sync = durable || context.sync_commit;
+  if (sync) {
     CPAWAY_TRY(sync_fd(fd.get()));
     CPAWAY_TRY(sync_directory(target, fd.get()));
   }
   CPAWAY_ASSIGN(auto handle, open_for(context, placement, fd.get()));
   CPAWAY_ASSIGN(const wire::Attr attr, read_attr(fd.get()));
+  if (!sync) {
+    context.background_sync.schedule(fd.get(), attr.dev, attr.size);
+  }
   auto answer = answer_of(context, placement, attr, hash::Sha256Value{}, std::move(handle));
   answer.joined = true;
   return answer;
@@ -211,7 +229,8 @@ Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
   }
   UniqueFd replaced = keep_large(target, old);
   for (int tries = 0;; ++tries) {
-    const Status named = file.rename_to(target, needs_free_name);
+    const Status named =
+        is_join ? take_free_name(file, target) : file.rename_to(target, placement.exclusive);
     if (named) {
       break;
     }

@@ -546,7 +546,7 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
   const hash::Sha256Value sha256 = hash::sha256(tail_->bytes);
   wire::PutFile request{sha256, durable, placement};
   if (repeated && placement.join != wire::kJoinNot) {
-    // What has the name may be what the lost answer was about, and must not get it twice.
+    // What has the name may be what the lost answer was about.
     request.placement.join = wire::kJoinNot;
     request.placement.exclusive = true;
   }

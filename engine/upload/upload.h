@@ -230,7 +230,8 @@ class Upload : public std::enable_shared_from_this<Upload> {
   void look_for_put(wire::Placement placement, bool durable, int tries,
                     const hash::Sha256Value& sha256, CommitDone done);
   void find_committed(const std::string& path, const hash::Sha256Value& sha256,
-                      const CommitDone& done, std::function<void()> otherwise);
+                      std::optional<wire::Time> mtime, const CommitDone& done,
+                      std::function<void()> otherwise);
 
   void raise_size(uint64_t floor);
   void fail_with(Error error);

@@ -134,7 +134,7 @@ bool Upload::wait_for_recovery(const Error& error, Job job) {
 
 void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& sha256,
                              const CommitDone& done) {
-  find_committed(path, sha256, done, [this, self = shared_from_this(), path, done] {
+  find_committed(path, sha256, {}, done, [this, self = shared_from_this(), path, done] {
     end_commit(fail(Errc::connection_lost, concat(path, ": lost before its commit")), path, done);
   });
 }
@@ -146,33 +146,38 @@ void Upload::look_for_put(wire::Placement placement, bool durable, int tries,
     return;
   }
   const std::string path = placement.path;
-  find_committed(path, sha256, done,
+  const auto mtime = placement.attr.mtime;  // another host may have made one with this content
+  find_committed(path, sha256, mtime, done,
                  [this, self = shared_from_this(), placement = std::move(placement), durable, tries,
                   done] { put_file(placement, durable, tries, false, done); });
 }
 
 // Either way on the strand.
 void Upload::find_committed(const std::string& path, const hash::Sha256Value& sha256,
-                            const CommitDone& done, std::function<void()> otherwise) {
+                            std::optional<wire::Time> mtime, const CommitDone& done,
+                            std::function<void()> otherwise) {
   const auto self = shared_from_this();
   const wire::Target target{0, path};
+  const auto look = [self, path, sha256, mtime, done, otherwise](const Result<wire::Attr>& attr) {
+    if (attr && mtime && attr->mtime != *mtime) {
+      otherwise();
+    } else if (attr) {
+      self->end_commit(wire::CommitAnswer{*attr, sha256, {}, false}, path, done);
+    } else {
+      self->end_commit(fail(attr.error()), path, done);
+    }
+  };
   client::call(context_.agent, wire::Digest{target},
-               [self, target, path, sha256, done,
+               [self, target, sha256, look,
                 otherwise = std::move(otherwise)](const Result<wire::Digest::Answer>& digest) {
                  if (!digest || digest->sha256 != sha256) {
                    self->strand_.post(otherwise);
                    return;
                  }
-                 client::call(
-                     self->context_.agent, wire::GetAttr{target},
-                     [self, path, sha256, done](Result<wire::Attr> attr) {
-                       self->strand_.post([self, path, sha256, done, attr = std::move(attr)] {
-                         self->end_commit(attr ? Result<wire::CommitAnswer>(
-                                                     wire::CommitAnswer{*attr, sha256, {}, false})
-                                               : fail(attr.error()),
-                                          path, done);
-                       });
-                     });
+                 client::call(self->context_.agent, wire::GetAttr{target},
+                              [self, look](Result<wire::Attr> attr) {
+                                self->strand_.post([look, attr = std::move(attr)] { look(attr); });
+                              });
                });
 }
 

@@ -139,6 +139,13 @@ TEST_F(Append, WhoKnowsOfNoFileReplacesNone) {
   make_elsewhere("written");
   must("dd if=/dev/zero of=" + on_mount("written") + " bs=1 count=1 conv=notrunc status=none");
   EXPECT_EQ(read_file(on_remote("written")), std::string("\0heirs\n", 7));
+  make_elsewhere("cut");
+  {
+    const UniqueFd fd = open_on_mount("cut", O_WRONLY | O_CREAT);
+    put(fd, "ours");
+    EXPECT_EQ(::ftruncate(fd.get(), 4), 0);  // as scp does
+  }
+  EXPECT_EQ(read_file(on_remote("cut")), "ours");
   make_elsewhere("emptied");
   must(": > " + on_mount("emptied"));
   EXPECT_EQ(read_file(on_remote("emptied")), "");

@@ -150,13 +150,51 @@ TEST_F(OddRemote, AFileThatIsRemovedOrReplacedThereStaysOpenHere) {
 }
 
 // The kernel takes it for what it has seen a moment ago, and does not say that it may be created.
+// Whoever has the old one open keeps it.
 TEST_F(OddRemote, WhatIsRemovedThereIsCreatedHere) {
-  write_remote("f", "old");
   mount();
-  put(open_on_mount("f", O_WRONLY | O_APPEND), "er");
+  for (const bool is_open : {false, true}) {
+    write_remote("f", "old");
+    EXPECT_TRUE(wait_until([this] { return read_file(on_mount("f")) == "old"; }));
+    UniqueFd fd = open_on_mount("f", O_RDWR | O_APPEND);
+    put(fd, "er");
+    if (!is_open) {
+      fd.reset();
+    }
+    ASSERT_EQ(::unlink(on_remote("f").c_str()), 0);
+    put(open_on_mount("f", O_WRONLY | O_CREAT | O_APPEND), "new");
+    EXPECT_EQ(read_file(on_remote("f")), "new");
+    if (is_open) {
+      put(fd, "!");
+      char text[8] = {};
+      EXPECT_EQ(::pread(fd.get(), text, sizeof text, 0), 6);
+      EXPECT_EQ(std::string(text), "older!");
+    }
+  }
+}
+
+TEST_F(OddRemote, WhatIsReplacedThereIsWrittenHere) {
+  mount();
+  write_remote("f", "old");
+  const UniqueFd fd = open_on_mount("f", O_RDWR | O_APPEND);
+  put(fd, "er");
+  write_remote("g", "theirs");
+  ASSERT_EQ(::rename(on_remote("g").c_str(), on_remote("f").c_str()), 0);
+  put(open_on_mount("f", O_WRONLY | O_APPEND), ", ours");
+  EXPECT_EQ(read_file(on_remote("f")), "theirs, ours");
+  put(fd, "!");
+  must("echo new > " + local("new") + "; cp " + local("new") + " " + on_mount("f"));
+  EXPECT_EQ(read_file(on_remote("f")), "new\n");
+}
+
+// Not by close(2) alone, which shells do not look at where they redirect.
+TEST_F(OddRemote, TheFirstWriteSaysThatTheFileHasGone) {
+  mount();
+  write_remote("f", "old");
+  must("ls -l " + on_mount("f"));
   ASSERT_EQ(::unlink(on_remote("f").c_str()), 0);
-  put(open_on_mount("f", O_WRONLY | O_CREAT | O_APPEND), "new");
-  EXPECT_EQ(read_file(on_remote("f")), "new");
+  const UniqueFd fd(::open(on_mount("f").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  EXPECT_NE(::write(fd.get(), "new", 3), 3);
 }
 
 }  // namespace
