@@ -61,9 +61,10 @@ void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
                                     Upload::Done done) {
   progress_.written += data.size();
   ++pending_;
-  const bool is_far = is_far_jump(known_size_, offset + data.size());
+  // The filesystem may not take it.
+  const bool waits = !arrived_ || is_far_jump(known_size_, offset + data.size());
   auto copy = std::make_shared<Bytes>(data.begin(), data.end());
-  auto deliver = [self = shared_from_this(), offset, copy, append, is_far, done = std::move(done)] {
+  auto deliver = [self = shared_from_this(), offset, copy, append, waits, done = std::move(done)] {
     self->strand_.post([self, offset, copy, append] {
       if (append) {
         self->on_append(offset, *copy);
@@ -71,11 +72,17 @@ void InPlaceWriter::write_or_append(uint64_t offset, ByteSpan data, bool append,
         self->on_write(offset, std::move(*copy));
       }
     });
-    if (is_far) {
-      self->drain(done);  // the filesystem may not take it
-    } else {
+    if (!waits) {
       done({});
+      return;
     }
+    self->strand_.post([self, done] {
+      self->sender_.when_drained(self, [self, done] {
+        const Status status = self->take_failure();
+        self->arrived_ = self->arrived_ || status;
+        done(status);
+      });
+    });
   };
   if (context_.window.acquire(data.size(), deliver)) {
     deliver();
@@ -192,15 +199,18 @@ void InPlaceWriter::drain(Upload::Done done) {
   strand_.post([self = shared_from_this(), done = std::move(done)] {
     self->sender_.when_drained(self, [self, done] {
       self->touched_ = false;
-      if (!self->sender_.error()) {
-        done({});
-        return;
-      }
-      const Error error = *self->sender_.error();
-      self->sender_.clear_error();
-      done(fail(error));
+      done(self->take_failure());
     });
   });
+}
+
+Status InPlaceWriter::take_failure() {
+  if (!sender_.error()) {
+    return {};
+  }
+  const Error error = *sender_.error();
+  sender_.clear_error();
+  return fail(error);
 }
 
 }  // namespace cpaway::upload

@@ -2,7 +2,9 @@
 //
 // For files opened without O_TRUNC, and wherever replacing would break something. Like Upload it
 // runs on a strand; writes are answered once the window has room, and a failure is reported by the
-// next write or drain, once.
+// next write or drain, once. Until one has arrived they are answered when they have: `handle` may
+// be on its way to be opened, and in vain, and a shell does not look at what close(2) says of its
+// redirection.
 //
 // Of a large block only what differs is sent: the agent is asked first, for as long as that pays
 // (block_compare.h) and never for what lies behind the end of the file. Questions are in flight as
@@ -63,6 +65,8 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
     std::shared_ptr<WindowBytes> bytes;
     uint64_t count = 0;
   };
+  // The first since it was last told. Strand.
+  [[nodiscard]] Status take_failure();
   void on_write(uint64_t offset, Bytes data);
   void on_append(uint64_t offset, ByteSpan data);
   void send(const std::shared_ptr<Appends>& appends);
@@ -91,7 +95,8 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   BlockSender sender_;
   std::shared_ptr<Appends> appends_;  // to be sent when nothing is on its way
   CompareGate gate_;
-  bool touched_ = false;  // something was written since the last drain
+  bool touched_ = false;              // something was written since the last drain
+  std::atomic<bool> arrived_{false};  // a write has been acknowledged
 };
 
 }  // namespace cpaway::upload
