@@ -165,6 +165,28 @@ std::optional<std::pair<LockRange, pid_t>> LockTable::conflict(const LockOwnerPt
   return conflict_locked(*owner, wanted);
 }
 
+bool LockTable::may_be_closed(const LockOwnerPtr& owner, const LockRange& wanted,
+                              int64_t since_ms) const {
+  const MutexLock lock(mutex_);
+  const LockKey begin{owner->key.inode, owner->key.family, 0};
+  for (auto it = owners_.lower_bound(begin);
+       it != owners_.end() && it->first.inode == begin.inode && it->first.family == begin.family;
+       ++it) {
+    if (it->first.owner == owner->key.owner || !it->second->ranges.conflict(wanted)) {
+      continue;
+    }
+    const auto& files = it->second->files;
+    const bool flushed = std::any_of(files.begin(), files.end(), [&](const auto& weak) {
+      const auto file = weak.lock();
+      return file && file->flushed_ms >= since_ms;
+    });
+    if (flushed) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool LockTable::try_local(const LockOwnerPtr& owner, const LockRange& range, pid_t pid) {
   const MutexLock lock(mutex_);
   if (range.type != wire::kUnlock && conflict_locked(*owner, range)) {

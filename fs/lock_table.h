@@ -81,6 +81,10 @@ class LockTable {
   [[nodiscard]] std::optional<std::pair<LockRange, pid_t>> conflict(const LockOwnerPtr& owner,
                                                                     const LockRange& wanted) const
       CPAWAY_EXCLUDES(mutex_);
+  // True where those that are in the way may be about to let go: one of their open files was
+  // flushed at `since_ms` (monotonic) or later, as it is by its last close, too.
+  [[nodiscard]] bool may_be_closed(const LockOwnerPtr& owner, const LockRange& wanted,
+                                   int64_t since_ms) const CPAWAY_EXCLUDES(mutex_);
   // Records it unless another owner is in the way: false. For files without a name.
   [[nodiscard]] bool try_local(const LockOwnerPtr& owner, const LockRange& range, pid_t pid)
       CPAWAY_EXCLUDES(mutex_);

@@ -41,6 +41,8 @@ struct OpenFile {
   std::atomic<bool> may_be_refused{false};
   // A lock that its program believes to hold could not be taken again: nothing is read or written.
   std::atomic<bool> lock_lost{false};
+  // When a descriptor of it was closed, monotonic ms; it may have been the last one.
+  std::atomic<int64_t> flushed_ms{INT64_MIN};
 
   Mutex mutex;
   uint32_t remote_handle CPAWAY_GUARDED_BY(mutex) = 0;  // for reading; 0: not open at the agent

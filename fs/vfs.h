@@ -422,8 +422,12 @@ class Vfs {
                    Job done);
   void unlock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request);
   void unlock_remote(const LockOwnerPtr& owner, const LockRange& range, StatusDone done);
-  void test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
-  void test_lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request);
+  [[nodiscard]] bool may_be_closed(const LockOwnerPtr& owner, const LockRequest& request,
+                                   int tries) const;
+  void test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request,
+                 int tries);
+  void test_lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request,
+                         int tries);
   void release_locks(const std::vector<LockOwnerPtr>& owners, Job done);
   void lose_locks(const LockOwnerPtr& owner, const Error& why);
   void reopen_locks(client::Requester& agent);

@@ -106,6 +106,7 @@ void Vfs::flush(const Reply& reply, uint64_t handle, uint64_t lock_owner, const 
     return;
   }
   file->may_be_refused = false;
+  file->flushed_ms = system_clock().now_ms();
   const LockKey key{file->inode->id, wire::kPosixLock, lock_owner};
   flush_data(file, closing, [this, reply, key](const Status& status) {
     const auto answer = [reply, status] {

@@ -10,6 +10,12 @@ namespace {
 
 // How often a lock that nobody waits for is asked for again, while this mount is letting go others.
 constexpr int kMaxTries = 20;
+// The kernel does not wait for the last close of a file, and it may be served after the request of
+// another program that counts on it: who is in the way and was closed this long ago is looked at
+// again, so many times in such a distance.
+constexpr int64_t kClosingMs = 1000;
+constexpr int64_t kClosingPauseMs = 5;
+constexpr int kClosingTries = 20;
 // A file without a name has no agent to wait at.
 constexpr int64_t kLocalPauseMs = 20;
 // A file that was last changed this long before a lock was had gets another time by any later
@@ -337,32 +343,43 @@ void Vfs::lock_remote(const Reply& reply, const OpenFilePtr& file, const LockOwn
     const MutexLock lock(owner->inode->mutex);
     change_count = owner->inode->change_count;
   }
-  client::call(agent_,
-               wire::Lock{owner->handle, ticket, range.type, range.first, range.last, request.wait},
-               [this, reply, file, owner, request, tries, releases, change_count,
-                interrupted](const Result<wire::Lock::Answer>& answer) {
-                 if (!answer && is_conflict(answer.error()) && tries < kMaxTries &&
-                     locks_.released_since(releases)) {
-                   lock_remote(reply, file, owner, request, tries + 1);
-                   return;
-                 }
-                 if (!answer && !*interrupted && !reply.answered() && !locks_.find(owner->key)) {
-                   lock_again(reply, file, request);
-                   return;
-                 }
-                 if (!answer) {
-                   refuse_lock(reply, owner, request, answer.error());
-                   return;
-                 }
-                 locks_.record(owner, request.range, request.pid);
-                 see_changes(owner->inode, *answer, change_count,
-                             [this, reply, owner, range = request.range] {
-                               if (!reply.done()) {
-                                 // The program was told that it has none.
-                                 unlock_remote(owner, range, [](const Status&) {});
-                               }
-                             });
-               });
+  client::call(
+      agent_, wire::Lock{owner->handle, ticket, range.type, range.first, range.last, request.wait},
+      [this, reply, file, owner, request, tries, releases, change_count,
+       interrupted](const Result<wire::Lock::Answer>& answer) {
+        if (!answer && is_conflict(answer.error()) && tries < kMaxTries &&
+            locks_.released_since(releases)) {
+          lock_remote(reply, file, owner, request, tries + 1);
+          return;
+        }
+        if (!answer && is_conflict(answer.error()) && may_be_closed(owner, request, tries)) {
+          timer_.after(kClosingPauseMs, [this, reply, file, owner, request, tries] {
+            lock_remote(reply, file, owner, request, tries + 1);
+          });
+          return;
+        }
+        if (!answer && !*interrupted && !reply.answered() && !locks_.find(owner->key)) {
+          lock_again(reply, file, request);
+          return;
+        }
+        if (!answer) {
+          refuse_lock(reply, owner, request, answer.error());
+          return;
+        }
+        locks_.record(owner, request.range, request.pid);
+        see_changes(owner->inode, *answer, change_count,
+                    [this, reply, owner, range = request.range] {
+                      if (!reply.done()) {
+                        // The program was told that it has none.
+                        unlock_remote(owner, range, [](const Status&) {});
+                      }
+                    });
+      });
+}
+
+bool Vfs::may_be_closed(const LockOwnerPtr& owner, const LockRequest& request, int tries) const {
+  return tries < kClosingTries &&
+         locks_.may_be_closed(owner, request.range, system_clock().now_ms() - kClosingMs);
 }
 
 void Vfs::refuse_lock(const Reply& reply, const LockOwnerPtr& owner, const LockRequest& request,
@@ -453,22 +470,23 @@ void Vfs::unlock_remote(const LockOwnerPtr& owner, const LockRange& range, Statu
 
 void Vfs::test_lock(const Reply& reply, uint64_t handle, const LockRequest& request) {
   if (const auto file = find_file(reply, handle)) {
-    test_lock(reply, file, request);
+    test_lock(reply, file, request, 0);
   }
 }
 
-void Vfs::test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request) {
-  settle_for_lock(file->inode, [this, reply, file, request](const Status& settled) {
+void Vfs::test_lock(const Reply& reply, const OpenFilePtr& file, const LockRequest& request,
+                    int tries) {
+  settle_for_lock(file->inode, [this, reply, file, request, tries](const Status& settled) {
     if (settled) {
-      test_lock_settled(reply, file, request);
+      test_lock_settled(reply, file, request, tries);
     } else {
       reply.error(settled.error());
     }
   });
 }
 
-void Vfs::test_lock_settled(const Reply& reply, const OpenFilePtr& file,
-                            const LockRequest& request) {
+void Vfs::test_lock_settled(const Reply& reply, const OpenFilePtr& file, const LockRequest& request,
+                            int tries) {
   if (reply.answered()) {
     return;
   }
@@ -478,7 +496,13 @@ void Vfs::test_lock_settled(const Reply& reply, const OpenFilePtr& file,
     return;
   }
   if (!*owner) {
-    test_lock(reply, file, request);
+    test_lock(reply, file, request, tries);
+    return;
+  }
+  if (may_be_closed(*owner, request, tries)) {
+    timer_.after(kClosingPauseMs, [this, reply, file, request, tries] {
+      test_lock(reply, file, request, tries + 1);
+    });
     return;
   }
   const auto answer = [reply](const LockRange& held, pid_t pid) {

@@ -296,8 +296,8 @@ void Vfs::fetch_elsewhere(const InodePtr& inode, Meant meant, Result<wire::Attr>
     done(std::move(named));
   } else {
     client::call(agent_, wire::GetAttr{*opened},
-                 [named = std::move(named), done](Result<wire::Attr> held) {
-                   done(held ? std::move(held) : named);  // else it was closed meanwhile
+                 [named = std::move(named), done](const Result<wire::Attr>& held) {
+                   done(held ? held : named);  // else it was closed meanwhile
                  });
   }
 }

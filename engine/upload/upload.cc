@@ -567,7 +567,7 @@ void Upload::put_file(wire::Placement placement, bool durable, int tries, bool r
                      self->recoveries_++ < kMaxRecoveries) {
             self->put_file(std::move(placement), durable, tries, true, std::move(done));
           } else if (!answer && repeated && answer.error().os_errno == EEXIST) {
-            self->look_for_put(std::move(placement), durable, tries, sha256, std::move(done));
+            self->look_for_put(std::move(placement), durable, tries, sha256, done);
           } else {
             self->end_commit(std::move(answer), placement.path, done);
           }

@@ -228,7 +228,7 @@ class Upload : public std::enable_shared_from_this<Upload> {
                        const CommitDone& done);
   // The same for a file that may join another: if it has not, it does now.
   void look_for_put(wire::Placement placement, bool durable, int tries,
-                    const hash::Sha256Value& sha256, CommitDone done);
+                    const hash::Sha256Value& sha256, const CommitDone& done);
   void find_committed(const std::string& path, const hash::Sha256Value& sha256,
                       std::optional<wire::Time> mtime, const CommitDone& done,
                       std::function<void()> otherwise);

@@ -140,7 +140,7 @@ void Upload::look_for_commit(const std::string& path, const hash::Sha256Value& s
 }
 
 void Upload::look_for_put(wire::Placement placement, bool durable, int tries,
-                          const hash::Sha256Value& sha256, CommitDone done) {
+                          const hash::Sha256Value& sha256, const CommitDone& done) {
   if (placement.join == wire::kJoinNot) {
     look_for_commit(placement.path, sha256, done);
     return;

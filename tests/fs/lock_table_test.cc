@@ -72,6 +72,20 @@ TEST_F(LockTableTest, TheNextFileKeepsWhatItLocksBeforeTheOneBeforeIsReleased) {
   EXPECT_EQ(table.take_all(other), std::vector<LockOwnerPtr>{owner});
 }
 
+// Its last close may be on its way.
+TEST_F(LockTableTest, KnowsWhoMayBeAboutToLetGo) {
+  const auto holder = add(kPosixLock, 1, file);
+  const auto asks = add(kPosixLock, 2, other);
+  table.record(holder, {kWriteLock, 0, 9}, 100);
+  other->flushed_ms = 5000;
+  EXPECT_FALSE(table.may_be_closed(asks, {kWriteLock, 0, 0}, 4000));
+  file->flushed_ms = 5000;
+  EXPECT_TRUE(table.may_be_closed(asks, {kWriteLock, 0, 0}, 4000));
+  EXPECT_FALSE(table.may_be_closed(asks, {kWriteLock, 0, 0}, 5001));
+  EXPECT_FALSE(table.may_be_closed(asks, {kWriteLock, 10, 10}, 4000));
+  EXPECT_FALSE(table.may_be_closed(holder, {kWriteLock, 0, 0}, 4000));
+}
+
 TEST_F(LockTableTest, WhoHoldsNothingLocksTheNewVersion) {
   const auto owner = add(kPosixLock, 1, file);
   table.record(owner, {kWriteLock, 0, 9}, 100);
