@@ -9,7 +9,8 @@ namespace cpaway::agent {
 // Order: the old version's owner and xattrs, the request's, mode, times, fsync where due, rename,
 // directory fsync where due. An old regular file of that name hands down owner, mode, ACL and
 // xattrs. On failure before the rename nothing but the staging file has changed; EISDIR where a
-// directory has the name.
+// directory has the name. With placement.join a file that has the name gets the content instead
+// (join.h), and may have a part of it after a failure.
 [[nodiscard]] Result<wire::CommitAnswer> place(Context& context, StagingFile& file,
                                                const wire::Placement& placement, bool durable,
                                                const hash::Sha256Value& sha256);

@@ -84,6 +84,7 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   Progress progress_;
   std::atomic<uint64_t> pending_{0};  // writes not yet acknowledged
   std::atomic<uint64_t> known_size_;
+  std::atomic<bool> arrived_{false};  // a write has been acknowledged
   // Of the append that is on its way: nothing else is then.
   std::atomic<bool> appending_{false};
   std::atomic<uint64_t> append_offset_{0};
@@ -95,8 +96,7 @@ class InPlaceWriter : public std::enable_shared_from_this<InPlaceWriter> {
   BlockSender sender_;
   std::shared_ptr<Appends> appends_;  // to be sent when nothing is on its way
   CompareGate gate_;
-  bool touched_ = false;              // something was written since the last drain
-  std::atomic<bool> arrived_{false};  // a write has been acknowledged
+  bool touched_ = false;  // something was written since the last drain
 };
 
 }  // namespace cpaway::upload
